@@ -1,0 +1,1 @@
+"""Helpers that applications import; the name is upstream's."""

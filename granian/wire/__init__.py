@@ -1,0 +1,1 @@
+"""Protocol rules without I/O: octets in, values out, and back."""

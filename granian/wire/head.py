@@ -1,0 +1,64 @@
+"""The head of a request as every protocol delivers it: what was asked, and how it is framed.
+
+Pure values; no I/O. HTTP/1 reads one from octets (``wire.http1``), HTTP/2 makes one per stream.
+"""
+
+from typing import Optional
+
+from .._typing import RawHeaders
+
+CHUNKED = -1
+"""``RequestHead.body_length`` of a body whose end is marked in the stream, not announced."""
+
+
+class RequestHead:
+    """One request head (RFC 9110 section 6.2), slotted and filled by its reader.
+
+    Attributes:
+        method: Token as received (RFC 9110 section 9.1).
+        path: Target path, percent-decoded, UTF-8 with U+FFFD for what does not decode.
+        raw_path: The same before decoding, without the query.
+        query: Octets after the first ``?`` of the target, undecoded; empty if none.
+        version: ``"1.0"``, ``"1.1"`` or ``"2"``.
+        authority: Authority of an absolute-form target or of ``:authority``; else None.
+        headers: Fields in wire order, names in lower case. On HTTP/2 pseudo-fields are not in it
+            and cookie crumbs are joined. A fresh list per request: the application may keep it.
+        body_length: Octets announced, 0 for no body, ``CHUNKED`` when the length is not known.
+        keep_alive: The peer allows another exchange on this connection (HTTP/1).
+        expects_continue: A 100 response is to be sent before the body is read.
+        upgrade: Lower-case value of ``upgrade`` when ``connection`` names it, else None; on
+            HTTP/2 the value of ``:protocol`` (RFC 8441).
+    """
+
+    __slots__ = (
+        "authority",
+        "body_length",
+        "expects_continue",
+        "headers",
+        "keep_alive",
+        "method",
+        "path",
+        "query",
+        "raw_path",
+        "upgrade",
+        "version",
+    )
+
+    method: str
+    path: str
+    raw_path: bytes
+    query: bytes
+    version: str
+    authority: Optional[bytes]
+    headers: RawHeaders
+    body_length: int
+    keep_alive: bool
+    expects_continue: bool
+    upgrade: Optional[bytes]
+
+    def field(self, name: bytes) -> Optional[bytes]:
+        """Return the value of the first field called ``name`` (lower case), or None."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
