@@ -1,8 +1,9 @@
 """What a worker is told: every option resolved, in seconds and octets.
 
-A plan is made once in the supervisor by ``config.sources`` (or by ``server.common`` from keyword
-arguments), pickled to each worker, and never changed. It holds only builtins, so that unpickling
-it imports nothing else. Standard library only.
+A plan is made once in the supervisor by ``config.plans`` (from the command's settings or from
+keyword arguments), pickled to each worker, and never changed. It holds only builtins, so that
+unpickling it imports nothing else. ``SupervisorPlan`` is its companion for the process that binds,
+starts, watches and replaces workers; no worker sees it. Standard library only.
 """
 
 from typing import Any, Dict, NamedTuple, Optional, Tuple
@@ -98,4 +99,58 @@ class WorkerPlan(NamedTuple):
     health_path: Optional[str] = None
     forwarded_allow_ips: Tuple[str, ...] = ()
     workers_kill_timeout: Optional[float] = None
+    workers_max_requests: Optional[int] = None
+    workers_max_requests_jitter: int = 0
     process_name: Optional[str] = None
+
+
+class ReloadPlan(NamedTuple):
+    """What is watched for changes; absolute paths, ``tick`` in seconds."""
+
+    paths: Tuple[str, ...] = ()
+    ignore_dirs: Tuple[str, ...] = ()
+    ignore_patterns: Tuple[str, ...] = ()
+    ignore_paths: Tuple[str, ...] = ()
+    tick: float = 0.05
+    ignore_worker_failure: bool = True
+    polling: bool = False
+
+
+class MetricsPlan(NamedTuple):
+    """Where metrics are served and how often workers report, in seconds."""
+
+    address: str = "127.0.0.1"
+    port: int = 9090
+    scrape_interval: float = 15.0
+
+
+class SupervisorPlan(NamedTuple):
+    """What only the supervising process needs; seconds and octets, absolute paths.
+
+    ``uds`` and ``fd`` replace ``host`` and ``port``; at most one of them is set. What both sides
+    need (``workers``, the kill timeout, the request limit) is in ``WorkerPlan`` too, with the
+    same value. An empty ``ReloadPlan.paths`` means the current folder.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    uds: Optional[str] = None
+    uds_permissions: Optional[int] = None
+    fd: Optional[int] = None
+    backlog: int = 1024
+    workers: int = 1
+    respawn_failed_workers: bool = False
+    respawn_interval: float = 3.5
+    workers_lifetime: Optional[float] = None
+    workers_lifetime_jitter: float = 0.0
+    workers_max_rss: Optional[int] = None
+    rss_sample_interval: float = 30.0
+    rss_samples: int = 1
+    workers_kill_timeout: Optional[float] = None
+    preload: bool = False
+    reload: Optional[ReloadPlan] = None
+    metrics: Optional[MetricsPlan] = None
+    process_name: Optional[str] = None
+    pid_file: Optional[str] = None
+    sources: Tuple[str, ...] = ()
+    """Where settings came from, in words for the start-up panel: ``granian.toml``, ``2 flags``."""
