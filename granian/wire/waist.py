@@ -59,8 +59,12 @@ class Responder(Peer, Protocol):
         visibly. ``Handler.on_sent`` is not called: the exchange is over for the interface.
         """
 
-    def start(self, status: int, headers: Fields) -> None:
-        """Begin a streamed response: content-length if given, else chunked or close-delimited."""
+    def start(self, status: int, headers: Fields, data: bytes = b"") -> bool:
+        """Begin a streamed response, with its first piece if it is at hand: one write for both.
+
+        Framed by content-length if the application gave one, else chunked or close-delimited.
+        Returns as ``write`` does.
+        """
 
     def write(self, data: bytes) -> bool:
         """Send a piece; return True when the caller should wait for ``on_writable``."""
