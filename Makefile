@@ -1,0 +1,81 @@
+# make run    serve examples/ at http://127.0.0.1:8000, or yours: make run APP=pkg:app INTERFACE=asgi
+# make test   set up and run everything a change must pass
+# The rest are its parts: setup fmt lint types unit e2e budget, and longer work: bench conformance soak twins.
+
+PYTHON ?= python3
+VENV ?= .venv
+HOST ?= 127.0.0.1
+PORT ?= 8000
+APP ?= examples.asgi:app
+INTERFACE ?= $(if $(findstring examples.rsgi,$(APP)),rsgi,$(if $(findstring examples.wsgi,$(APP)),wsgi,asgi))
+ARGS ?=
+PYTEST ?= $(VENV)/bin/python -m pytest
+
+SOURCES := granian tests benchmarks examples
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run test fmt lint types unit e2e budget bench conformance soak twins clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+
+# Debian splits venv and ensurepip off python3: fetch them where we may, say what is missing elsewhere.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { command -v apt-get >/dev/null && $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q python3-venv; } \
+	  || { echo 'make: $(PYTHON) has no venv module: install your system'"'"'s python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install -q --disable-pip-version-check --prefer-binary -e .
+	@touch $@
+
+$(VENV)/.testable: tests/requirements.txt $(VENV)/.installed
+	$(VENV)/bin/python -m pip install -q --disable-pip-version-check --prefer-binary -r tests/requirements.txt
+	@touch $@
+
+setup: $(VENV)/.testable
+
+run: $(VENV)/.installed
+	$(VENV)/bin/python -m granian --interface $(INTERFACE) --host $(HOST) --port $(PORT) $(ARGS) $(APP)
+
+test: lint types
+	$(PYTEST) $(PYTEST_ARGS)
+
+fmt: setup
+	$(VENV)/bin/ruff check --fix $(SOURCES)
+	$(VENV)/bin/ruff format $(SOURCES)
+
+lint: setup
+	$(VENV)/bin/ruff check $(SOURCES)
+	$(VENV)/bin/ruff format --check $(SOURCES)
+
+types: setup
+	$(VENV)/bin/mypy
+
+unit: setup
+	$(PYTEST) -m 'not e2e and not conformance and not soak' --ignore tests/test_budget.py $(PYTEST_ARGS)
+
+e2e: setup
+	$(PYTEST) tests/e2e $(PYTEST_ARGS)
+
+budget: setup
+	$(PYTEST) tests/test_budget.py $(PYTEST_ARGS)
+
+bench: setup
+	$(VENV)/bin/python -m benchmarks $(ARGS)
+
+conformance: setup
+	$(PYTEST) -m conformance $(PYTEST_ARGS)
+
+soak: setup
+	$(PYTEST) -m soak $(PYTEST_ARGS)
+
+twins: setup
+	$(VENV)/bin/python -m tests.support.twins
+
+clean:
+	rm -rf $(VENV) .venv-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Two readings of the same octets, compared."""

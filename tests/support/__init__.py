@@ -1,0 +1,1 @@
+"""What tests share: fakes, wire clients, the corpus and real servers."""
