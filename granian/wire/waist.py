@@ -55,8 +55,8 @@ class Responder(Peer, Protocol):
     ) -> None:
         """Send ``count`` octets of an open regular file from ``offset``; ends the exchange.
 
-        Takes ownership of the descriptor. A file that shrinks meanwhile breaks the connection
-        visibly. ``Handler.on_sent`` is not called: the exchange is over for the interface.
+        Takes ownership of the descriptor, unless it raises ``AppError``: then the caller still
+        has it. A file that shrinks meanwhile breaks the connection visibly.
         """
 
     def start(self, status: int, headers: Fields, data: bytes = b"") -> bool:
@@ -161,6 +161,11 @@ class Application(Protocol):
 
     def connect(self, peer: Peer) -> Any:
         """Make what is constant for a connection (its scope template); kept as ``context``."""
+
+    def disconnect(self, context: Any) -> None:
+        """The connection that ``context`` was made for is closed; called once, after the
+        ``on_disconnect`` of its exchanges. RSGI watchers outlive their exchange until then.
+        """
 
     def begin(self, responder: Any, head: RequestHead, body: bytes, complete: bool) -> None:
         """Start one exchange: set ``responder.handler``, run the application.
