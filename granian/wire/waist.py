@@ -177,7 +177,5 @@ class Application(Protocol):
             complete: No more body follows; ``on_body`` will not be called.
         """
 
-    def begin_websocket(
-        self, channel: Any, head: RequestHead, subprotocols: Sequence[str]
-    ) -> None:
+    def begin_websocket(self, channel: Any, head: RequestHead, subprotocols: Sequence[str]) -> None:
         """Start one WebSocket: set ``channel.handler``, run the application."""
