@@ -24,15 +24,16 @@ ZERO = [
 SANS_IO = ["socket", "ssl", "select", "selectors", "threading", "asyncio", "time", "logging"]
 WIRE = [name for name in ZERO if name not in ("log", "metrics", "_loops")]
 INTERFACE = [*ZERO, "wire.head", "wire.status", "wire.waist", "wire.grammar"]
-ENGINE = [*ZERO, "wire", "asgi", "rsgi", "wsgi", "static", "utils", "net"]
+ENGINE = [*ZERO, "_waiter", "wire", "asgi", "rsgi", "wsgi", "static", "utils", "net"]
 CODECS = ("wire.http1", "wire.http2", "wire.websocket")
 WORKER = ["pydantic", "pydantic_settings", "rich", "click", "watchdog"]
 ROOMS = {
     **{name: (ZERO, ["granian", *WORKER]) for name in ZERO},
     "wire": (WIRE, [*SANS_IO, *WORKER]),
     "config": (ZERO, ["click", "rich", "watchdog", "asyncio", "socket"]),
-    "asgi": (INTERFACE, WORKER),
-    "rsgi": (INTERFACE, WORKER),
+    "_waiter": (ZERO, WORKER),
+    "asgi": ([*INTERFACE, "_waiter"], WORKER),
+    "rsgi": ([*INTERFACE, "_waiter"], WORKER),
     "wsgi": (INTERFACE, [*WORKER, "asyncio"]),
     "static": (INTERFACE, [*WORKER, "asyncio"]),
     "utils": (INTERFACE, WORKER),
