@@ -3,12 +3,32 @@
 Pure values; no I/O. HTTP/1 reads one from octets (``wire.http1``), HTTP/2 makes one per stream.
 """
 
-from typing import Optional
+from typing import Optional, Tuple
+from urllib.parse import unquote_to_bytes
 
 from .._typing import RawHeaders
 
 CHUNKED = -1
 """``RequestHead.body_length`` of a body whose end is marked in the stream, not announced."""
+
+
+def split_target(target: bytes) -> Tuple[str, bytes, bytes]:
+    """Cut a target in origin-form into what the interfaces show.
+
+    Args:
+        target: Visible ASCII octets, starting with the path.
+
+    Returns:
+        ``(path, raw_path, query)``: the path percent-decoded as UTF-8 with U+FFFD for what does
+        not decode, the same undecoded, and the octets after the first ``?``.
+
+    Spec:
+        RFC 3986 sections 2.1 and 3.4. A lone ``%`` stands for itself; nothing here raises.
+    """
+    raw_path, _, query = target.partition(b"?")
+    if b"%" in raw_path:
+        return unquote_to_bytes(raw_path).decode("utf-8", "replace"), raw_path, query
+    return raw_path.decode("utf-8", "replace"), raw_path, query
 
 
 class RequestHead:

@@ -69,8 +69,11 @@ class Responder(Peer, Protocol):
     def write(self, data: bytes) -> bool:
         """Send a piece; return True when the caller should wait for ``on_writable``."""
 
-    def finish(self, trailers: Fields = ()) -> None:
-        """End a streamed response; a body shorter than announced breaks the connection."""
+    def finish(self, trailers: Fields = (), data: bytes = b"") -> None:
+        """End a streamed response, with its last piece if it is at hand: one write for both.
+
+        A body shorter than announced breaks the connection and is an ``AppError``.
+        """
 
     def inform(self, status: int, headers: Fields) -> None:
         """Send an interim response such as 103 (RFC 9110 section 15.2); not to HTTP/1.0 peers."""

@@ -1,0 +1,122 @@
+"""asyncio in a runtime thread: our poller as the loop's selector, and tasks that start at once.
+
+``create_loop`` gives each runtime thread its loop. On asyncio the poller *is* the selector, so
+connections are served inside ``select()``; other loops (uvloop) watch the poller's own descriptor
+through ``add_reader`` and let it serve whenever something is ready.
+"""
+
+import asyncio
+import sys
+from typing import Any, Callable, Coroutine, Optional, Set
+
+from .. import _loops
+from .poller import Poller
+
+Spawn = Callable[[Coroutine[Any, Any, None]], None]
+
+
+def create_loop(name: str, poller: Poller) -> asyncio.AbstractEventLoop:
+    """Make the event loop of one runtime thread and join the poller to it.
+
+    Args:
+        name: A key of ``granian.loops``; ``auto`` and ``asyncio`` use the poller as selector.
+        poller: The thread's poller.
+
+    Raises:
+        RuntimeError: The loop is not available here.
+
+    Thread:
+        The one that will run the loop.
+    """
+    if name in ("auto", "asyncio") and not _loops.overridden(name):
+        loop: asyncio.AbstractEventLoop = asyncio.SelectorEventLoop(poller)
+    else:
+        loop = _loops.loops.get(name)
+        LoopDriver(loop, poller).start()
+    asyncio.set_event_loop(loop)
+    return loop
+
+
+class LoopDriver:
+    """Serves a poller from a loop that has a selector of its own.
+
+    The kernel tells such a loop that the poller's interest list has something ready; deadlines
+    are a timer that is set again after each turn.
+    """
+
+    __slots__ = ("_loop", "_poller", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, poller: Poller) -> None:
+        self._loop = loop
+        self._poller = poller
+        self._timer: Optional[asyncio.TimerHandle] = None
+
+    def start(self) -> None:
+        """Watch the poller from the loop."""
+        self._loop.add_reader(self._poller.fileno(), self._turn)  # type: ignore[attr-defined]
+        self._set_timer()
+
+    def _turn(self) -> None:
+        self._poller.select(0)
+        self._poller.busy_since = 0.0
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        # Look once a second at the most: deadlines armed between turns are found then.
+        if self._timer is not None:
+            self._timer.cancel()
+        heap = self._poller.deadlines.heap
+        wait = min(1.0, max(0.0, heap[0][0] - self._poller.now)) if heap else 1.0
+        self._timer = self._loop.call_later(wait, self._turn)
+
+
+class EagerTasks:
+    """Starts application coroutines on the caller's stack, as tasks.
+
+    Most applications finish their answer in the first step, before a scheduled task would even
+    have begun. From 3.12 on tasks can do so themselves; below, the task's own first step is taken
+    out of the loop's hands and run here, in the task's context, with ``current_task`` set.
+
+    Attributes:
+        pending: Tasks that did not finish in their first step; asyncio keeps only weak references.
+    """
+
+    __slots__ = ("_loop", "pending")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.pending: Set["asyncio.Task[None]"] = set()
+
+    if sys.version_info >= (3, 12):
+
+        def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:  # hot
+            """Run a coroutine until it waits, then leave it to the loop."""
+            task = asyncio.Task(coroutine, loop=self._loop, eager_start=True)
+            if not task.done():
+                self.pending.add(task)
+                task.add_done_callback(self.pending.discard)
+
+    else:
+
+        def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:  # hot
+            """Run a coroutine until it waits, then leave it to the loop."""
+            loop: Any = self._loop
+            first_step: Any = None
+
+            def capture(step: Any, *args: Any, context: Any = None) -> None:
+                nonlocal first_step
+                first_step = step
+
+            try:
+                loop.call_soon = capture
+            except AttributeError:
+                task = loop.create_task(coroutine)
+            else:
+                try:
+                    task = asyncio.Task(coroutine, loop=loop)
+                finally:
+                    del loop.call_soon
+                first_step()
+            if not task.done():
+                self.pending.add(task)
+                task.add_done_callback(self.pending.discard)

@@ -1,0 +1,296 @@
+"""What every connection does, whatever it speaks: send, hold back, time out, close.
+
+A connection belongs to exactly one thread, the one whose poller serves it; nothing here locks.
+Only the owner closes the descriptor, and always after the poller forgot it.
+"""
+
+import os
+import socket
+import struct
+from collections import deque
+from typing import TYPE_CHECKING, Any, Deque, Optional, Tuple
+
+from .._typing import Address
+from .deadlines import NEVER
+from .poller import READ, WRITE
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from .runtime import Runtime
+
+HIGH_WATER = 65_536
+"""Unsent octets beyond which a writer is told to wait."""
+
+LOW_WATER = 16_384
+"""Unsent octets at which it is told to go on."""
+
+LINGER_TIME = 5.0
+"""Seconds in which a peer may go on sending to a connection that answered its last."""
+
+_FLUSH = 262_144  # octets joined for one send
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, no time: close() sends RST
+
+
+class Connection:
+    """A connected socket and its unsent octets.
+
+    Attributes:
+        phase: A module integer of the protocol's own table; ``CLOSED`` ends every one.
+        out_size: Octets not yet taken by the kernel.
+        deadline: When something must have happened, in the poller's clock; ``NEVER`` if nothing.
+        check: When the deadlines will next look at this connection.
+        events: What the poller watches.
+    """
+
+    __slots__ = (
+        "_file",
+        "_out",
+        "check",
+        "client",
+        "closing",
+        "context",
+        "deadline",
+        "events",
+        "fd",
+        "handler",
+        "loop",
+        "out_size",
+        "phase",
+        "poller",
+        "recv",
+        "runtime",
+        "scheme",
+        "send_octets",
+        "server",
+        "sock",
+        "tls",
+    )
+
+    phase: int
+    handler: Any
+    context: Any
+
+    def __init__(self, sock: socket.socket, runtime: "Runtime") -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.recv = sock.recv
+        self.send_octets = sock.send
+        self.runtime = runtime
+        self.poller = runtime.poller
+        self.loop: Optional[asyncio.AbstractEventLoop] = runtime.loop
+        self.scheme = "http"
+        self.tls: Optional[Any] = None
+        self.client, self.server = _addresses_of(sock)
+        self.handler = None
+        self._out: Deque[bytes] = deque()
+        self.out_size = 0
+        self._file: Optional[Tuple[int, int, int]] = None
+        self.closing = False
+        self.events = READ
+        self.deadline = NEVER
+        self.check = NEVER
+
+    # what a protocol defines
+
+    def on_readable(self) -> None:
+        """Receive and serve."""
+        raise NotImplementedError
+
+    def on_drained(self) -> None:
+        """The unsent octets have fallen below the low-water mark, or there are none left."""
+        raise NotImplementedError
+
+    def on_deadline(self) -> None:
+        """The deadline has passed."""
+        raise NotImplementedError
+
+    def on_lost(self) -> None:
+        """The transport failed or the connection was closed: tell the application, once."""
+        raise NotImplementedError
+
+    def drain(self) -> None:
+        """End soon: answer what was received, take nothing new."""
+        raise NotImplementedError
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether closing now would lose nothing of the peer's."""
+        raise NotImplementedError
+
+    # sending
+
+    def transmit(self, data: bytes) -> None:
+        """Send now what the kernel takes, keep the rest, under the write deadline."""
+        if self.out_size or self._file is not None:
+            self._out.append(data)
+            self.out_size += len(data)
+            return
+        try:
+            sent = self.send_octets(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self.lose()
+            return
+        if sent < len(data):
+            self.hold_back(data, sent)
+
+    def hold_back(self, data: bytes, sent: int) -> None:
+        """Keep what the kernel did not take of ``data`` and wait for it to take more."""
+        self._out.append(data[sent:] if sent else data)
+        self.out_size += len(data) - sent
+        self.watch(self.events | WRITE)
+        self.arm(self.runtime.plan.write_timeout)
+
+    def transmit_file(self, descriptor: int, offset: int, count: int) -> None:
+        """Send ``count`` octets of an open file after what is unsent; closes the descriptor."""
+        self._file = (descriptor, offset, count)
+        if not self.out_size:
+            self._send_file()
+
+    def on_writable(self) -> None:
+        """Send more of what was kept."""
+        if self.out_size:
+            before = self.out_size
+            try:
+                self._flush()
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:
+                self.lose()
+                return
+            if self.out_size != before:
+                self.arm(self.runtime.plan.write_timeout)
+            if self.out_size > LOW_WATER:
+                return
+        if self._file is not None and not self.out_size:
+            self._send_file()
+            if self._file is not None or self.closed:
+                return
+        if not self.out_size:
+            self.watch(self.events & ~WRITE)
+            if self.closing:
+                self.linger()
+                return
+        self.on_drained()
+
+    def _flush(self) -> None:
+        out = self._out
+        while out:
+            if len(out) > 1 and self.out_size <= _FLUSH:
+                joined = b"".join(out)
+                out.clear()
+                out.append(joined)
+            data = out[0]
+            sent = self.send_octets(memoryview(data)[:_FLUSH] if len(data) > _FLUSH else data)
+            self.out_size -= sent
+            if sent == len(data):
+                out.popleft()
+            else:
+                # A view, so that a large body is not copied again for each piece of it.
+                out[0] = memoryview(data)[sent:]  # type: ignore[assignment]
+                if sent < _FLUSH:
+                    return
+
+    def _send_file(self) -> None:
+        """Send from the open file until the kernel takes no more (sendfile where it can)."""
+        assert self._file is not None
+        descriptor, offset, count = self._file
+        try:
+            while count:
+                sent = self._send_file_piece(descriptor, offset, min(count, 1 << 20))
+                if not sent:
+                    # The file shrank under us: the announced length can no longer be kept.
+                    self.reset()
+                    return
+                offset += sent
+                count -= sent
+                self._file = (descriptor, offset, count)
+                self.arm(self.runtime.plan.write_timeout)
+        except (BlockingIOError, InterruptedError):
+            self.watch(self.events | WRITE)
+            return
+        except OSError:
+            self.lose()
+            return
+        os.close(descriptor)
+        self._file = None
+
+    def _send_file_piece(self, descriptor: int, offset: int, count: int) -> int:
+        if self.tls is None and hasattr(os, "sendfile"):
+            return os.sendfile(self.fd, descriptor, offset, count)
+        data = os.pread(descriptor, min(count, 65_536), offset)
+        return self.send_octets(data) if data else 0
+
+    # time and readiness
+
+    def arm(self, seconds: float) -> None:
+        """Give the peer this long until ``on_deadline``."""
+        self.deadline = self.poller.now + seconds
+        if self.deadline < self.check:
+            self.poller.deadlines.push(self)
+
+    def watch(self, events: int) -> None:
+        """Watch for READ, WRITE, both, or for the peer's end alone."""
+        if events != self.events:
+            self.events = events
+            self.poller.watch(self, events)
+
+    def on_hangup(self) -> None:
+        """The peer has gone while it was not read from."""
+        self.lose()
+
+    # closing
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether the descriptor is gone."""
+        return self.fd < 0
+
+    def lose(self) -> None:
+        """Close because the transport failed, and tell the application."""
+        if not self.closed:
+            self.close()
+            self.on_lost()
+
+    def close(self) -> None:
+        """Close the socket now; idempotent. Unsent octets are dropped."""
+        if self.closed:
+            return
+        self.poller.forget(self)
+        self.poller.deadlines.discard(self)
+        self.fd = -1
+        self.sock.close()
+        if self._file is not None:
+            os.close(self._file[0])
+            self._file = None
+        self._out.clear()
+        self.out_size = 0
+        self.runtime.on_closed()
+
+    def linger(self) -> None:
+        """Half-close, then drop what the peer still sends: a reset would take our answer away.
+
+        RFC 9112 section 9.6.
+        """
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        """Close so that the peer sees an error, not an end."""
+        try:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        except OSError:
+            pass  # already gone, which is what was wanted
+        self.lose()
+
+
+def _addresses_of(sock: socket.socket) -> Tuple[Optional[Address], Optional[Address]]:
+    """Return the peer's and our own address; a Unix socket's peer has none.
+
+    Raises:
+        OSError: The peer is gone already.
+    """
+    if sock.family == socket.AF_UNIX:
+        return None, (str(sock.getsockname()), 0)
+    return sock.getpeername()[:2], sock.getsockname()[:2]

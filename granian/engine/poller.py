@@ -1,0 +1,369 @@
+"""Readiness straight to ``on_readable``: a selector that serves our own connections by itself.
+
+Each runtime thread owns one. To asyncio it is the loop's selector: ``select`` hands ready
+connections of ours to their methods on the loop's own stack and returns only foreign descriptors,
+so that a request meets no loop handle, no callback queue and no context switch. Without asyncio
+(WSGI) the same ``select`` is called in a loop.
+
+The acceptor *offers* sockets from its own thread: it enters them into ``newcomers`` and into the
+kernel's interest list. To pop an entry from ``newcomers`` is to own the socket, so the runtime
+that sees its first octets and the acceptor that finds it silent too long can never both have it.
+"""
+
+import logging
+import select
+import selectors
+import socket
+import time
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Tuple
+
+from .deadlines import Deadlines
+
+_log = logging.getLogger("_granian")
+
+READ = selectors.EVENT_READ
+WRITE = selectors.EVENT_WRITE
+
+Ready = List[Tuple[selectors.SelectorKey, int]]
+
+
+class Pollable(Protocol):
+    """What a poller serves. All methods are called on the poller's thread."""
+
+    fd: int
+
+    def on_readable(self) -> None:
+        """Octets, an end or an error can be received."""
+
+    def on_writable(self) -> None:
+        """Octets can be sent."""
+
+    def on_hangup(self) -> None:
+        """The peer has gone while nothing was asked of it."""
+
+
+class Poller(selectors.BaseSelector):
+    """Serves own connections, returns foreign readiness; one per runtime thread.
+
+    Attributes:
+        now: The monotonic clock in seconds, read after each wait.
+        busy_since: ``now`` while ready connections are being served, 0.0 while waiting; the
+            acceptor reads it to keep new sockets from a thread that an application blocks.
+        connections: Descriptor to connection.
+        newcomers: Descriptor to a socket that nobody has served yet.
+        deadlines: The deadlines of ``connections``.
+        welcome: Makes a connection of a newcomer and serves it.
+        on_second: Called with ``now`` about once a second while something happens.
+    """
+
+    def __init__(
+        self,
+        welcome: Callable[[socket.socket], None],
+        on_second: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._keys: Dict[int, selectors.SelectorKey] = {}
+        self._next_second = 0.0
+        self.now = clock()
+        self.busy_since = 0.0
+        self.connections: Dict[int, Any] = {}
+        self.newcomers: Dict[int, socket.socket] = {}
+        self.deadlines = Deadlines()
+        self.welcome = welcome
+        self.on_second = on_second
+
+    # foreign descriptors, as asyncio uses a selector
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        """Watch a foreign descriptor; see ``selectors.BaseSelector``."""
+        fd = _descriptor_of(fileobj)
+        if fd in self._keys:
+            raise KeyError(f"{fileobj!r} (FD {fd}) is already registered")
+        key = selectors.SelectorKey(fileobj, fd, events, data)
+        self._watch_new(fd, events)
+        self._keys[fd] = key
+        return key
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        """Stop watching a foreign descriptor; see ``selectors.BaseSelector``."""
+        key = self._keys.pop(self._find(fileobj))
+        self._unwatch(key.fd)
+        return key
+
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        """Change what is watched of a foreign descriptor; see ``selectors.BaseSelector``."""
+        fd = self._find(fileobj)
+        key = self._keys[fd]
+        if events != key.events:
+            self._watch_again(fd, events)
+        key = self._keys[fd] = key._replace(events=events, data=data)
+        return key
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        """Return descriptor to key of the foreign descriptors."""
+        return self._keys
+
+    def _find(self, fileobj: Any) -> int:
+        try:
+            fd = _descriptor_of(fileobj)
+        except ValueError:
+            # A file object that was closed before it was unregistered.
+            for key in self._keys.values():
+                if key.fileobj is fileobj:
+                    return key.fd
+            raise KeyError(f"{fileobj!r} is not registered") from None
+        if fd not in self._keys:
+            raise KeyError(f"{fileobj!r} is not registered")
+        return fd
+
+    # any thread
+
+    def offer(self, sock: socket.socket) -> None:
+        """Give a connected, non-blocking socket to this poller's thread."""
+        fd = sock.fileno()
+        self.newcomers[fd] = sock
+        self._watch_new(fd, READ)
+
+    def withdraw(self, fd: int) -> Optional[socket.socket]:
+        """Take a newcomer back, unless its first octets were quicker."""
+        try:
+            sock = self.newcomers.pop(fd)
+        except KeyError:
+            return None
+        self._unwatch(fd)
+        return sock
+
+    # owner thread
+
+    def adopt(self, connection: Pollable, events: int = READ) -> None:
+        """Start serving a connection whose descriptor is not watched yet."""
+        self._watch_new(connection.fd, events)
+        self.connections[connection.fd] = connection
+
+    def replace(self, connection: Pollable) -> None:
+        """Let another object serve a descriptor that is watched already."""
+        self.connections[connection.fd] = connection
+
+    def forget(self, connection: Pollable) -> None:
+        """Stop serving a connection; call before its descriptor is closed."""
+        if self.connections.pop(connection.fd, None) is not None:
+            self._unwatch(connection.fd)
+
+    def watch(self, connection: Pollable, events: int) -> None:
+        """Change what is watched of a connection: READ, WRITE, both, or 0 for its end alone."""
+        self._watch_again(connection.fd, events)
+
+    def _wait_time(self, timeout: Optional[float]) -> float:
+        """Bound a wait by the next check; ``self.now`` may be a turn old, deadlines are coarse."""
+        heap = self.deadlines.heap
+        if not heap:
+            return -1 if timeout is None else timeout
+        check = max(heap[0][0] - self.now, 0.0)
+        return check if timeout is None or check < timeout else timeout
+
+    def _woke(self) -> None:
+        now = self.now = self.busy_since = self._clock()
+        if now >= self._next_second:
+            self._next_second = now + 1.0
+            self.on_second()
+
+    def _greet(self, fd: int) -> bool:
+        """Serve a newcomer's first octets; False when the descriptor is no newcomer."""
+        try:
+            sock = self.newcomers.pop(fd)
+        except KeyError:
+            return False
+        try:
+            self.welcome(sock)
+        except OSError:
+            # Dead before it was served: its options or names could not be had.
+            self._unwatch(fd)
+            sock.close()
+        return True
+
+    def _fail(self, connection: Any) -> None:
+        """Close a connection whose code failed, and say so once: its thread serves the others."""
+        _log.exception("A connection failed in the server and was closed")
+        connection.close()
+
+    def close(self) -> None:
+        """Release the kernel's interest list."""
+        self._keys.clear()
+
+    # what the kinds of poller differ in
+
+    def _watch_new(self, fd: int, events: int) -> None:
+        raise NotImplementedError
+
+    def _watch_again(self, fd: int, events: int) -> None:
+        raise NotImplementedError
+
+    def _unwatch(self, fd: int) -> None:
+        raise NotImplementedError
+
+
+class EpollPoller(Poller):
+    """The poller on Linux: one ``epoll_wait`` per turn, no object per event."""
+
+    _ERROR = 0x8 | 0x10  # EPOLLERR, EPOLLHUP: reported whatever is watched
+    _GONE = 0x2000  # EPOLLRDHUP: the peer's end, seen without reading
+
+    def __init__(
+        self,
+        welcome: Callable[[socket.socket], None],
+        on_second: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(welcome, on_second, clock)
+        self._epoll = select.epoll()
+        self._poll = self._epoll.poll
+
+    def fileno(self) -> int:
+        """Return the descriptor of the interest list."""
+        return self._epoll.fileno()
+
+    def select(self, timeout: Optional[float] = None) -> Ready:  # hot: counted by test_budget
+        """Wait, serve own connections, and return foreign readiness."""
+        self.busy_since = 0.0
+        try:
+            events = self._poll(0 if timeout == 0 else self._wait_time(timeout), 256)
+        except InterruptedError:
+            events = []
+        # The next lines are ``_woke``, in line.
+        now = self.now = self.busy_since = self._clock()
+        if now >= self._next_second:
+            self._next_second = now + 1.0
+            self.on_second()
+        foreign: Ready = []
+        connections = self.connections
+        for fd, event in events:
+            try:
+                connection = connections[fd]
+            except KeyError:
+                if not self._greet(fd):
+                    self._add_foreign(foreign, fd, event)
+                continue
+            try:
+                if event == 1:
+                    connection.on_readable()
+                else:
+                    self._serve(connection, event)
+            except Exception:
+                self._fail(connection)
+        heap = self.deadlines.heap
+        if heap and heap[0][0] <= now:
+            self.deadlines.expire(now)
+        return foreign
+
+    def _serve(self, connection: Any, event: int) -> None:
+        """Serve anything but plain readability."""
+        if event & 4:
+            connection.on_writable()
+        if event & 1:
+            if self.connections.get(connection.fd) is connection:
+                connection.on_readable()
+        elif event & (self._ERROR | self._GONE):
+            if self.connections.get(connection.fd) is connection:
+                connection.on_hangup()
+
+    def _add_foreign(self, foreign: Ready, fd: int, event: int) -> None:
+        key = self._keys.get(fd)
+        if key is not None:
+            ready = (WRITE if event & ~1 else 0) | (READ if event & ~4 else 0)
+            foreign.append((key, ready & key.events))
+
+    def _watch_new(self, fd: int, events: int) -> None:
+        self._epoll.register(fd, self._mask(events))
+
+    def _watch_again(self, fd: int, events: int) -> None:
+        self._epoll.modify(fd, self._mask(events))
+
+    def _unwatch(self, fd: int) -> None:
+        try:
+            self._epoll.unregister(fd)
+        except (OSError, ValueError):
+            pass  # the descriptor was closed by its owner, and the kernel forgot it then
+
+    def _mask(self, events: int) -> int:
+        return (events & READ) | (4 if events & WRITE else 0) or self._GONE
+
+    def close(self) -> None:
+        """Release the kernel's interest list."""
+        super().close()
+        self._epoll.close()
+
+
+class SelectorPoller(Poller):
+    """The poller elsewhere: the platform's best selector, one key per event."""
+
+    def __init__(
+        self,
+        welcome: Callable[[socket.socket], None],
+        on_second: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(welcome, on_second, clock)
+        self._selector = selectors.DefaultSelector()
+
+    def select(self, timeout: Optional[float] = None) -> Ready:
+        """Wait, serve own connections, and return foreign readiness."""
+        wait = self._wait_time(timeout)
+        self.busy_since = 0.0
+        events = self._selector.select(None if wait < 0 else wait)
+        self._woke()
+        foreign: Ready = []
+        for key, event in events:
+            connection = self.connections.get(key.fd)
+            if connection is None:
+                if not self._greet(key.fd):
+                    known = self._keys.get(key.fd)
+                    if known is not None:
+                        foreign.append((known, event & known.events))
+                continue
+            try:
+                if event & WRITE:
+                    connection.on_writable()
+                if event & READ and self.connections.get(key.fd) is connection:
+                    connection.on_readable()
+            except Exception:
+                self._fail(connection)
+        self.deadlines.expire(self.now)
+        return foreign
+
+    def _watch_new(self, fd: int, events: int) -> None:
+        self._selector.register(fd, events)
+
+    def _watch_again(self, fd: int, events: int) -> None:
+        # Selectors refuse an empty interest: such a descriptor is out until something is asked.
+        if not events:
+            self._unwatch(fd)
+        elif fd in self._selector.get_map():
+            self._selector.modify(fd, events)
+        else:
+            self._selector.register(fd, events)
+
+    def _unwatch(self, fd: int) -> None:
+        try:
+            self._selector.unregister(fd)
+        except (KeyError, OSError, ValueError):
+            pass  # closed by its owner, or out already
+
+    def close(self) -> None:
+        """Release the kernel's interest list."""
+        super().close()
+        self._selector.close()
+
+
+def _descriptor_of(fileobj: Any) -> int:
+    fd = fileobj if isinstance(fileobj, int) else int(fileobj.fileno())
+    if fd < 0:
+        raise ValueError(f"invalid file descriptor: {fd}")
+    return fd
+
+
+def create_poller(
+    welcome: Callable[[socket.socket], None], on_second: Callable[[], None]
+) -> Poller:
+    """Make the best poller of this platform."""
+    return (EpollPoller if hasattr(select, "epoll") else SelectorPoller)(welcome, on_second)
