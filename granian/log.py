@@ -1,0 +1,354 @@
+"""The two loggers, their default configuration, and the access line.
+
+``_granian`` carries what the server says, ``granian.access`` one record per request. Whatever a
+client sent is escaped before it becomes part of a record, so that a request can neither forge a
+line nor reach the terminal. Standard library only; any thread.
+"""
+
+import copy
+import json
+import logging
+import os
+import re
+import sys
+import time
+from enum import Enum
+from typing import Any, Dict, Iterable, Mapping, Optional, TextIO, Tuple, Union
+
+from .errors import ConfigurationError
+
+
+class LogLevels(str, Enum):
+    """The levels that can be asked for by name."""
+
+    critical = "critical"
+    error = "error"
+    warning = "warning"
+    warn = "warn"
+    info = "info"
+    debug = "debug"
+    notset = "notset"
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+
+log_levels_map: Dict[str, int] = {
+    LogLevels.critical: logging.CRITICAL,
+    LogLevels.error: logging.ERROR,
+    LogLevels.warning: logging.WARNING,
+    LogLevels.warn: logging.WARNING,
+    LogLevels.info: logging.INFO,
+    LogLevels.debug: logging.DEBUG,
+    LogLevels.notset: logging.NOTSET,
+}
+
+DEFAULT_ACCESSLOG_FMT = (
+    '[%(time)s] %(addr)s - "%(method)s %(path)s %(protocol)s" %(status)d %(dt_ms).3f'
+)
+
+LOGGING_CONFIG: Dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "generic": {
+            "()": "granian.log.TextFormatter",
+            "fmt": "[%(levelname)s] %(message)s",
+            "datefmt": "[%Y-%m-%d %H:%M:%S %z]",
+        },
+        "access": {
+            "()": "granian.log.TextFormatter",
+            "fmt": "%(message)s",
+            "datefmt": "[%Y-%m-%d %H:%M:%S %z]",
+        },
+    },
+    "handlers": {
+        "console": {
+            "class": "granian.log.ConsoleHandler",
+            "formatter": "generic",
+            "stream": "ext://sys.stdout",
+        },
+        "access": {
+            "class": "granian.log.ConsoleHandler",
+            "formatter": "access",
+            "stream": "ext://sys.stdout",
+        },
+    },
+    "loggers": {
+        "_granian": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        "granian.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
+    },
+}
+
+logger = logging.getLogger("_granian")
+access_logger = logging.getLogger("granian.access")
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_UNPRINTABLE = re.compile(r"[^ !#-\[\]-~]")
+_HEADER_ATOM = re.compile(r"%\(header\{([^}]*)\}\)")
+
+worker_id: Optional[int] = None
+"""The number of the worker that this process or thread serves as; set once by ``server.worker``."""
+
+
+class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]  # not generic below 3.11
+    """A stream handler that outlives its reader: a closed pipe silences it, nothing else."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Give up a stream whose reader has gone; report anything else as logging does."""
+        if not isinstance(sys.exc_info()[1], (BrokenPipeError, ValueError)):
+            super().handleError(record)
+            return
+        # Without this the interpreter would fail to flush at exit and turn status 0 into 120.
+        self.stream = _silence(self.stream)
+
+
+def _silence(stream: TextIO) -> TextIO:
+    try:
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, stream.fileno())
+        os.close(sink)
+    except (OSError, ValueError):
+        return open(os.devnull, "w")
+    return stream
+
+
+class TextFormatter(logging.Formatter):
+    """Plain text in which only line breaks and tabs remain of the control characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format as usual, then make terminal sequences visible."""
+        return _CONTROLS.sub(_escape_match, super().format(record))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per record, tracebacks included, time in UTC (RFC 3339)."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line of ASCII."""
+        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        entry: Dict[str, Any] = {
+            "time": f"{seconds}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "pid": record.process,
+        }
+        if worker_id is not None:
+            entry["worker"] = worker_id
+        if record.name == access_logger.name and isinstance(record.args, Mapping):
+            entry.update(_json_access(record.args))
+        else:
+            entry["message"] = record.getMessage()
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str, separators=(",", ":"))
+
+
+_JSON_NAMES = {
+    "addr": "client",
+    "dt_ms": "duration_ms",
+    "protocol": "http_version",
+    "query_string": "query",
+    "time": None,
+}
+"""Where a JSON access record says it differently; the start time gives way to the record's own."""
+
+
+def _json_access(atoms: Mapping[str, Any]) -> Dict[str, Any]:
+    entry: Dict[str, Any] = {}
+    for atom, value in atoms.items():
+        name = _JSON_NAMES.get(atom, atom)
+        if name is None:
+            continue
+        if atom == "dt_ms":
+            value = round(value, 3)
+        elif atom.startswith("header{"):
+            name = atom[7:-1].lower().replace("-", "_")
+        entry[name] = value
+    return entry
+
+
+def printable(text: Union[str, bytes]) -> str:
+    r"""Return text in which everything but printable ASCII, and ``"`` and ``\``, is ``\xNN``."""
+    if isinstance(text, bytes):
+        text = text.decode("latin-1")
+        encoding = "latin-1"
+    else:
+        encoding = "utf-8"
+    if _UNPRINTABLE.search(text) is None:
+        return text
+    octets = text.encode(encoding, "surrogateescape" if encoding == "utf-8" else "strict")
+    return "".join(
+        chr(octet) if 32 <= octet < 127 and octet not in (34, 92) else f"\\x{octet:02x}"
+        for octet in octets
+    )
+
+
+def _escape_match(match: "re.Match[str]") -> str:
+    return "".join(f"\\x{octet:02x}" for octet in match.group().encode("utf-8"))
+
+
+def level_number(level: Union[LogLevels, str, int, None]) -> int:
+    """Return logging's number for a level by name; None means info.
+
+    Raises:
+        ConfigurationError: There is no such level.
+    """
+    if level is None:
+        return logging.INFO
+    if isinstance(level, int):
+        return level
+    try:
+        return log_levels_map[str(level).lower()]
+    except KeyError:
+        raise ConfigurationError(f"{level!r} is not a log level") from None
+
+
+def configure_logging(
+    level: Union[LogLevels, str, int, None],
+    config: Optional[Dict[str, Any]] = None,
+    enabled: bool = True,
+    json_lines: bool = False,
+) -> None:
+    """Configure the process's logging: the default, a user's dictionary over it, the level last.
+
+    Args:
+        level: The level of ``_granian``, whatever the dictionary says.
+        config: Replaces the default key by key at the top level (logging.config's schema).
+        enabled: False silences ``_granian``; the access log is not affected.
+        json_lines: Format both loggers as JSON unless ``config`` brings its own formatters.
+
+    Raises:
+        ConfigurationError: logging.config refuses the dictionary.
+    """
+    import logging.config
+
+    merged = copy.deepcopy(LOGGING_CONFIG)
+    if json_lines:
+        for formatter in merged["formatters"].values():
+            formatter.clear()
+            formatter["()"] = "granian.log.JsonFormatter"
+    merged.update(copy.deepcopy(config or {}))
+    number = level_number(level)
+    try:
+        own = merged.setdefault("loggers", {}).setdefault(logger.name, {})
+        own["level"] = number if enabled else logging.CRITICAL + 1
+        logging.config.dictConfig(merged)
+    except (ValueError, TypeError, AttributeError) as error:
+        cause = error.__cause__
+        detail = f"{error}: {cause}" if cause is not None else str(error)
+        raise ConfigurationError(f"The log configuration cannot be used: {detail}") from None
+
+
+class AccessLine:
+    """A compiled access line format; calling it writes one record.
+
+    Attributes:
+        parse_headers: Whether the format names request fields, so that callers pass them.
+    """
+
+    __slots__ = ("_clock_second", "_clock_text", "_fields", "_format", "parse_headers")
+
+    def __init__(self, fmt: str) -> None:
+        self._format = fmt
+        self._fields: Tuple[Tuple[str, bytes], ...] = tuple(
+            (f"header{{{name}}}", name.lower().encode("latin-1", "replace"))
+            for name in _HEADER_ATOM.findall(fmt)
+        )
+        self.parse_headers = bool(self._fields)
+        self._clock_second = -1
+        self._clock_text = ""
+        self._check()
+
+    def __call__(self, rtime: float, mtime: float, req: Mapping[str, Any], status: int) -> None:
+        """Write the record of one exchange.
+
+        Args:
+            rtime: Start of the request, seconds since the epoch.
+            mtime: The same on ``time.monotonic``.
+            req: ``addr_remote protocol path qs method scheme`` and, when ``parse_headers``,
+                ``headers`` as pairs of octets; further keys become atoms of their own.
+            status: The response's status code.
+        """
+        elapsed = time.monotonic() - mtime
+        if access_logger.isEnabledFor(logging.INFO):
+            access_logger.info(self._format, self._atoms(rtime, elapsed, req, status))
+
+    def _atoms(
+        self, rtime: float, elapsed: float, req: Mapping[str, Any], status: int
+    ) -> Dict[str, Any]:
+        atoms: Dict[str, Any] = {
+            "addr": printable(req["addr_remote"] or "-"),
+            "time": self._time(rtime),
+            "dt_ms": elapsed * 1000.0,
+            "status": status,
+            "path": printable(req["path"]),
+            "query_string": printable(req["qs"]),
+            "method": printable(req["method"]),
+            "scheme": req["scheme"],
+            "protocol": req["protocol"],
+        }
+        if len(req) > _PLAIN_KEYS:
+            for key, value in req.items():
+                if key not in _REQUEST_KEYS:
+                    atoms[key] = printable(value) if isinstance(value, (str, bytes)) else value
+        if self._fields:
+            found = _first_fields(req.get("headers") or ())
+            for key, name in self._fields:
+                atoms[key] = found.get(name, "-")
+        return atoms
+
+    def _time(self, rtime: float) -> str:
+        second = int(rtime)
+        if second != self._clock_second:
+            # Text before second: a thread that reads between the two formats once more, no worse.
+            self._clock_text = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(second))
+            self._clock_second = second
+        return self._clock_text
+
+    def _check(self) -> None:
+        sample = dict.fromkeys(_REQUEST_KEYS, "")
+        try:
+            self._format % _Sample(self._atoms(0.0, 0.0, {**sample, "headers": ()}, 200))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigurationError(f"The access log format cannot be used: {error}") from None
+
+
+class _Sample(Dict[str, Any]):
+    """Stands in for atoms that only some requests have, as number and text alike."""
+
+    def __missing__(self, key: str) -> Any:  # noqa: ANN401 - any conversion must accept it
+        if key in EXTRA_ATOMS:
+            return 0
+        raise KeyError(f"there is no atom {key!r}")
+
+
+EXTRA_ATOMS = frozenset(("bytes_in", "bytes_out", "pid", "request_id", "tls", "worker"))
+"""Atoms beyond upstream's, present when the caller passes them."""
+
+_REQUEST_KEYS = ("addr_remote", "protocol", "path", "qs", "method", "scheme", "headers")
+_PLAIN_KEYS = len(_REQUEST_KEYS) - 1
+
+
+def _first_fields(headers: Any) -> Dict[bytes, str]:  # noqa: ANN401 - pairs or a mapping
+    pairs: Iterable[Tuple[Any, Any]] = headers.items() if hasattr(headers, "items") else headers
+    found: Dict[bytes, str] = {}
+    for name, value in pairs:
+        key = name if isinstance(name, bytes) else str(name).encode("latin-1", "replace")
+        found.setdefault(key.lower(), printable(value))
+    return found
+
+
+def log_request_builder(fmt: str) -> AccessLine:
+    """Compile an access line format.
+
+    Args:
+        fmt: ``%``-format over the atoms of ``AccessLine``; ``%(header{Name})s`` is a request field.
+
+    Raises:
+        ConfigurationError: The format names an atom that does not exist, or converts it wrongly.
+    """
+    return AccessLine(fmt)
