@@ -173,7 +173,7 @@ def complaint(option: Option, value: Any) -> str:
         elif option.unit:
             bounds += f" ({option.unit})"
         return f"{number} is not in the range {bounds}."
-    return f"{value!r} is not {_NOUNS[TEXT]}."
+    return f"{'The value' if option.secret else repr(value)} is not {_NOUNS[TEXT]}."
 
 
 def _choice_complaint(option: Option, value: Any) -> str:
