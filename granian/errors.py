@@ -33,4 +33,12 @@ class PeerError(Exception):
 
 
 class AppError(RuntimeError):
-    """The application gave the server something that must not reach the wire."""
+    """The application gave the server something that must not reach the wire.
+
+    Attributes:
+        sent: A response was sent all the same, cut or broken off; else nothing was.
+    """
+
+    def __init__(self, message: str, sent: bool = False) -> None:
+        super().__init__(message)
+        self.sent = sent

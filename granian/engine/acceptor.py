@@ -56,7 +56,7 @@ class Acceptor(threading.Thread):
         self._listening = False
         self._resume_at = 0.0
         self._last_warning = -60.0
-        self._silent: Deque[Tuple[float, "Runtime", int, socket.socket]] = deque()
+        self._silent: Deque[Tuple[float, Runtime, int, socket.socket]] = deque()
 
     # any thread
 
@@ -121,11 +121,10 @@ class Acceptor(threading.Thread):
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(_BATCH):
-            if not self._has_room():
+            if not self._has_room() and not self._shed():
                 # Full: idle connections make room, and the backlog waits for it.
-                if not self._shed():
-                    self._listen(False)
-                    return
+                self._listen(False)
+                return
             try:
                 sock, _ = listener.accept()
             except (BlockingIOError, InterruptedError):
@@ -164,9 +163,7 @@ class Acceptor(threading.Thread):
             return runtimes[0]
         now = time.monotonic()
         free: List[Runtime] = [
-            runtime
-            for runtime in runtimes
-            if not 0.0 < runtime.poller.busy_since < now - _STUCK
+            runtime for runtime in runtimes if not 0.0 < runtime.poller.busy_since < now - _STUCK
         ]
         return min(free or runtimes, key=_load)
 

@@ -28,7 +28,7 @@ def create_loop(name: str, poller: Poller) -> asyncio.AbstractEventLoop:
     Thread:
         The one that will run the loop.
     """
-    if name in ("auto", "asyncio") and not _loops.overridden(name):
+    if _loops.loops.is_native(name):
         loop: asyncio.AbstractEventLoop = asyncio.SelectorEventLoop(poller)
     else:
         loop = _loops.loops.get(name)
@@ -85,7 +85,7 @@ class EagerTasks:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self.pending: Set["asyncio.Task[None]"] = set()
+        self.pending: Set[asyncio.Task[None]] = set()
 
     if sys.version_info >= (3, 12):
 

@@ -109,8 +109,8 @@ class Connection:
         """The transport failed or the connection was closed: tell the application, once."""
         raise NotImplementedError
 
-    def drain(self) -> None:
-        """End soon: answer what was received, take nothing new."""
+    def drain(self, grace: float = 0.0) -> None:
+        """End soon: answer what was received; what is idle may use ``grace`` seconds more."""
         raise NotImplementedError
 
     @property
@@ -164,10 +164,8 @@ class Connection:
                 self.arm(self.runtime.plan.write_timeout)
             if self.out_size > LOW_WATER:
                 return
-        if self._file is not None and not self.out_size:
-            self._send_file()
-            if self._file is not None or self.closed:
-                return
+        if self._file is not None and not self.out_size and not self._send_file():
+            return
         if not self.out_size:
             self.watch(self.events & ~WRITE)
             if self.closing:
@@ -193,8 +191,8 @@ class Connection:
                 if sent < _FLUSH:
                     return
 
-    def _send_file(self) -> None:
-        """Send from the open file until the kernel takes no more (sendfile where it can)."""
+    def _send_file(self) -> bool:
+        """Send from the open file until the kernel takes no more; True when all is sent."""
         assert self._file is not None
         descriptor, offset, count = self._file
         try:
@@ -203,19 +201,20 @@ class Connection:
                 if not sent:
                     # The file shrank under us: the announced length can no longer be kept.
                     self.reset()
-                    return
+                    return False
                 offset += sent
                 count -= sent
                 self._file = (descriptor, offset, count)
                 self.arm(self.runtime.plan.write_timeout)
         except (BlockingIOError, InterruptedError):
             self.watch(self.events | WRITE)
-            return
+            return False
         except OSError:
             self.lose()
-            return
+            return False
         os.close(descriptor)
         self._file = None
+        return True
 
     def _send_file_piece(self, descriptor: int, offset: int, count: int) -> int:
         if self.tls is None and hasattr(os, "sendfile"):
@@ -267,7 +266,7 @@ class Connection:
             self._file = None
         self._out.clear()
         self.out_size = 0
-        self.runtime.on_closed()
+        self.runtime.on_closed(self)
 
     def linger(self) -> None:
         """Half-close, then drop what the peer still sends: a reset would take our answer away.

@@ -24,7 +24,7 @@ class Deadlines:
     __slots__ = ("_dead", "_sequence", "heap")
 
     def __init__(self) -> None:
-        self.heap: List[Tuple[float, int, "Connection"]] = []
+        self.heap: List[Tuple[float, int, Connection]] = []
         self._sequence = 0
         self._dead = 0
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Optional, Tuple
 
 from ..errors import AppError, PeerError
 from ..wire.head import CHUNKED, RequestHead
-from ..wire.http1 import lane, reader
+from ..wire.http1 import reader
 from ..wire.http1.body import ChunkedBody
 from ..wire.http1.writer import (
     LAST_CHUNK,
@@ -37,7 +37,7 @@ from ..wire.status import refusal
 from ..wire.waist import Fields
 from .connection import HIGH_WATER, LINGER_TIME, Connection
 from .deadlines import NEVER
-from .poller import READ, WRITE
+from .poller import READ
 
 if TYPE_CHECKING:
     from .runtime import Runtime
@@ -140,11 +140,12 @@ class Http1Connection(Connection):
         """Serve the requests at the front of ``data`` until one has to be waited for."""
         while True:
             result = self.read_head(data)
-            if result.__class__ is int:
-                result = self._read_unusual(data)  # type: ignore[assignment]
-                if result is None:
+            if isinstance(result, int):
+                read = self._read_unusual(data)
+                if read is None:
                     return
-            head, consumed = result  # type: ignore[misc]
+                result = read
+            head, consumed = result
             self._head = head
             self.phase = SERVING
             self.deadline = NEVER
@@ -377,7 +378,7 @@ class Http1Connection(Connection):
         self._end_exchange()
         if missing:
             word = "shorter" if missing > 0 else "longer"
-            raise AppError(f"the response is {word} than its content-length")
+            raise AppError(f"the response is {word} than its content-length", sent=True)
 
     @property
     def _method(self) -> str:
@@ -411,13 +412,9 @@ class Http1Connection(Connection):
         if self.phase != SERVING:
             os.close(descriptor)
             return
-        try:
-            head = self.writer.read_fields(status, headers)
-            if head.length is not None and head.length != count:
-                raise AppError("content-length is not the number of octets of the file")
-        except AppError:
-            os.close(descriptor)
-            raise
+        head = self.writer.read_fields(status, headers)
+        if head.length is not None and head.length != count:
+            raise AppError("content-length is not the number of octets of the file")
         self._response = _COMPLETE
         if self._method == "HEAD" or head.bodiless:
             os.close(descriptor)
@@ -464,7 +461,7 @@ class Http1Connection(Connection):
             self._framing = 0
             if framing:
                 self.transmit(data[:framing])
-            raise AppError("the response is longer than its content-length")
+            raise AppError("the response is longer than its content-length", sent=True)
         self._framing = framing - len(data)
         return data
 
@@ -477,7 +474,7 @@ class Http1Connection(Connection):
             self.transmit(framed)
         return self.out_size > HIGH_WATER
 
-    def finish(self, trailers: Fields = (), data: bytes = b"") -> None:  # type: ignore[override]
+    def finish(self, trailers: Fields = (), data: bytes = b"") -> None:
         """See ``waist.Responder.finish``."""
         if self.phase != SERVING:
             return
@@ -489,7 +486,7 @@ class Http1Connection(Connection):
         self._response = _COMPLETE
         if self._framing > 0:
             self._end_connection()
-            raise AppError("the response is shorter than its content-length")
+            raise AppError("the response is shorter than its content-length", sent=True)
         self._end_exchange()
 
     def inform(self, status: int, headers: Fields) -> None:

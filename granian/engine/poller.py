@@ -261,11 +261,10 @@ class EpollPoller(Poller):
         if event & 4:
             connection.on_writable()
         if event & 1:
-            if self.connections.get(connection.fd) is connection:
+            if connection.fd in self.connections:
                 connection.on_readable()
-        elif event & (self._ERROR | self._GONE):
-            if self.connections.get(connection.fd) is connection:
-                connection.on_hangup()
+        elif event & (self._ERROR | self._GONE) and connection.fd in self.connections:
+            connection.on_hangup()
 
     def _add_foreign(self, foreign: Ready, fd: int, event: int) -> None:
         key = self._keys.get(fd)
@@ -324,7 +323,7 @@ class SelectorPoller(Poller):
             try:
                 if event & WRITE:
                     connection.on_writable()
-                if event & READ and self.connections.get(key.fd) is connection:
+                if event & READ and connection.fd in self.connections:
                     connection.on_readable()
             except Exception:
                 self._fail(connection)

@@ -56,6 +56,9 @@ class Wakeup:
             except Exception:
                 _log.exception("A posted call failed")
 
+    def on_writable(self) -> None:
+        """Nothing is ever written to the owner's end."""
+
     def on_hangup(self) -> None:
         """Nothing: the pair is closed by ``close`` alone."""
 

@@ -20,9 +20,7 @@ HOST = re.compile(
 )
 """``Host``, RFC 9110 section 7.2: ``uri-host [ ":" port ]``; may be empty."""
 
-REQUEST_LINE = re.compile(
-    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~]+) HTTP/([0-9])\.([0-9])"
-)
+REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~]+) HTTP/([0-9])\.([0-9])")
 """``request-line``, RFC 9112 section 3, with the target still whole."""
 
 ORIGIN_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (/[!-~]*) HTTP/1\.1")

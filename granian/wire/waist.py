@@ -115,9 +115,7 @@ class Handler(Protocol):
         """What ``write`` asked to wait for has happened."""
 
     def on_disconnect(self) -> None:
-        """The peer is gone, or this stream was reset. Called once, also after the response
-        was complete if the exchange's application is still running (RSGI watchers).
-        """
+        """The peer is gone, or this stream was reset; called at most once."""
 
 
 class Channel(Responder, Protocol):
@@ -166,8 +164,10 @@ class Application(Protocol):
         """Make what is constant for a connection (its scope template); kept as ``context``."""
 
     def disconnect(self, context: Any) -> None:
-        """The connection that ``context`` was made for is closed; called once, after the
-        ``on_disconnect`` of its exchanges. RSGI watchers outlive their exchange until then.
+        """The connection that ``context`` was made for is closed; called once.
+
+        After the ``on_disconnect`` of its exchanges. RSGI watchers outlive their exchange until
+        then.
         """
 
     def begin(self, responder: Any, head: RequestHead, body: bytes, complete: bool) -> None:

@@ -133,11 +133,7 @@ class HeadLane:
                 pass
             name, colon, value = line.partition(b":")
             value = value.strip(b" \t")
-            if (
-                not colon
-                or TOKEN.fullmatch(name) is None
-                or FIELD_VALUE.fullmatch(value) is None
-            ):
+            if not colon or TOKEN.fullmatch(name) is None or FIELD_VALUE.fullmatch(value) is None:
                 return False
             pair = (name.lower(), value)
             headers.append(pair)

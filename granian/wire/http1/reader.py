@@ -31,7 +31,7 @@ _END_OF_HEAD = re.compile(rb"\n\r?\n")
 _NOT_A_REQUEST = re.compile(rb"[^!-~ \r\n]")
 
 
-def find_end(data: bytes, start: int) -> int:
+def find_end(data: "bytes | bytearray", start: int) -> int:
     """Return the offset after the blank line that ends a head, or -1.
 
     Args:
@@ -42,7 +42,7 @@ def find_end(data: bytes, start: int) -> int:
     return -1 if matched is None else matched.end()
 
 
-def check_incomplete(data: bytes, limit: int) -> None:
+def check_incomplete(data: "bytes | bytearray", limit: int) -> None:
     """Refuse a head that has not ended and need not be waited for.
 
     Raises:
@@ -128,9 +128,7 @@ def _status_of(error: h11.RemoteProtocolError, data: bytes) -> int:
 
 def _raw_lengths(data: bytes) -> int:
     """Count content-length lines as sent: h11 folds equal ones into one."""
-    return sum(
-        1 for line in data.split(b"\n") if line[:15].lower() == b"content-length:"
-    )
+    return sum(1 for line in data.split(b"\n") if line[:15].lower() == b"content-length:")
 
 
 def _read_target(head: RequestHead, target: bytes) -> None:

@@ -1,0 +1,416 @@
+"""One HTTP exchange of an ASGI application, over any Responder.
+
+Phases of the response::
+
+    WAITING -http.response.start-> HELD -first body, whole-> DONE
+                                   HELD -first body, more-> STREAMING -last body-> DONE
+                                   HELD -event stream-> STREAMING
+    HELD -http.response.pathsend-> DONE;  DONE (trailers announced) -trailers-> DONE
+
+The head is held back until the first body message, so that both leave in one write and a failure
+between them is still a 500. Everything runs on the loop's thread. ASGI HTTP specification 2.3.
+"""
+
+import logging
+import os
+import stat
+import time
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+
+from .._waiter import Waiter, new_waiter
+from ..errors import AppError
+from ..wire.head import RequestHead
+from ..wire.waist import Fields
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ..log import AccessLine
+    from .lifespan import LifespanProtocol
+
+WAITING, HELD, STREAMING, TRAILERS, DONE = range(5)
+
+_log = logging.getLogger("_granian")
+
+Message = Dict[str, Any]
+
+_INTERNAL_ERROR = ((b"content-type", b"text/plain; charset=utf-8"),)
+_NOT_FOUND = ((b"content-type", b"text/plain; charset=utf-8"),)
+
+EXTENSIONS: Dict[str, Any] = {
+    "http.response.pathsend": {},
+    "http.response.trailers": {},
+    "http.response.early_hint": {},
+    "websocket.http.response": {},
+}
+
+
+def unsupported() -> RuntimeError:
+    """Make the error of a message that does not exist or is not allowed now."""
+    return RuntimeError("Unsupported ASGI message")
+
+
+def flow_error(detail: str) -> RuntimeError:
+    """Make the error of messages in an impossible order."""
+    return RuntimeError(f"ASGI flow error: {detail}")
+
+
+class AsgiHttp:
+    """The exchange: ``receive`` and ``send`` up, a Handler down."""
+
+    __slots__ = (
+        "_buffered",
+        "_complete",
+        "_consumed",
+        "_delivered",
+        "_drained",
+        "_event_stream",
+        "_gone",
+        "_headers",
+        "_status",
+        "_trailers",
+        "_waiters",
+        "application",
+        "phase",
+        "responder",
+    )
+
+    responder: Any
+    phase: int
+    application: "AsgiApplication"
+    _buffered: bytes
+    _complete: bool
+    _consumed: int
+    _delivered: bool
+    _gone: bool
+    _status: int
+    _headers: Fields
+    _trailers: Optional[List[Tuple[bytes, bytes]]]
+    _event_stream: bool
+    _waiters: Optional[List[Waiter]]
+    _drained: Optional[Waiter]
+
+    # what the application calls
+
+    async def receive(self) -> Message:
+        """Return the next body message, or wait for the client to leave."""
+        while not self._delivered:
+            if self._buffered or self._complete:
+                body, self._buffered = self._buffered, b""
+                self._consumed += len(body)
+                self._delivered = self._complete
+                return {"type": "http.request", "body": body, "more_body": not self._complete}
+            if self._gone or self.phase == DONE:
+                break
+            consumed, self._consumed = self._consumed, 0
+            self.responder.want_body(consumed)
+            if not (self._buffered or self._complete or self._gone):
+                await self._wait()
+        while not self._gone and self.phase != DONE:
+            await self._wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:  # hot: counted by test_budget
+        """Take the next response message; waits while the client is slower."""
+        try:
+            kind = message["type"]
+        except (TypeError, KeyError):
+            raise unsupported() from None
+        phase = self.phase
+        if kind == "http.response.body" and phase == HELD and not message.get("more_body"):
+            body = message.get("body", b"")
+            if body.__class__ is not bytes:
+                body = _octets(body)
+            if self._trailers is None:
+                self.phase = DONE
+                try:
+                    self.responder.respond(self._status, self._headers, body)
+                except AppError as error:
+                    self.phase = DONE if error.sent else HELD
+                    raise
+                if self._waiters is not None:
+                    self._wake()
+                return
+        if kind == "http.response.start" and phase == WAITING:
+            try:
+                self._status = message["status"]
+            except KeyError:
+                raise unsupported() from None
+            self._headers = message.get("headers", ())
+            self.phase = HELD
+            if self._event_stream or message.get("trailers"):
+                self._held_specially(message)
+            return
+        await self._send_unusual(kind, message)
+
+    def _held_specially(self, message: Message) -> None:
+        """Note trailers that will come; let the head of an event stream go at once."""
+        self._headers = fields = list(self._headers)
+        if message.get("trailers"):
+            self._trailers = []
+        if self._event_stream:
+            for name, value in fields:
+                if name.lower() == b"content-type" and value.startswith(b"text/event-stream"):
+                    self.responder.start(self._status, fields)
+                    self.phase = STREAMING
+                    return
+
+    async def _send_unusual(self, kind: str, message: Message) -> None:
+        phase = self.phase
+        if kind == "http.response.body":
+            if phase in (HELD, STREAMING):
+                await self._send_body(_octets(message.get("body", b"")), message)
+                return
+            if phase == WAITING:
+                raise flow_error("Response not started")
+            if not self._gone:
+                raise flow_error("Response already finished")
+        elif kind == "http.response.start":
+            if not self._gone:
+                raise flow_error("Response already started")
+        elif kind == "http.response.pathsend":
+            if phase == WAITING:
+                raise flow_error("Response not started")
+            if phase != HELD:
+                raise flow_error("Response already finished")
+            self._send_path(message["path"])
+            self.phase = DONE
+            self._wake()
+        elif kind == "http.response.trailers" and phase == TRAILERS:
+            assert self._trailers is not None
+            self._trailers += message.get("headers", ())
+            if not message.get("more_trailers"):
+                self.phase = DONE
+                self.responder.finish(self._trailers)
+                self._wake()
+        elif kind == "http.response.early_hint":
+            if phase == WAITING:
+                self.responder.inform(103, [(b"link", link) for link in message.get("links", ())])
+        else:
+            raise unsupported()
+
+    async def _send_body(self, body: bytes, message: Message) -> None:
+        """Stream a piece, or the last one."""
+        responder = self.responder
+        more = message.get("more_body")
+        wait = False
+        if self.phase == HELD:
+            wait = responder.start(self._status, self._headers, body)
+            self.phase = STREAMING
+            body = b""
+        if more:
+            if body:
+                wait = responder.write(body)
+            if wait and not self._gone:
+                self._drained = new_waiter(self.application.loop)
+                try:
+                    await self._drained
+                finally:
+                    self._drained = None
+        elif self._trailers is not None:
+            self.phase = TRAILERS
+            if body:
+                responder.write(body)
+        else:
+            self.phase = DONE
+            responder.finish((), body)
+            self._wake()
+
+    def _send_path(self, path: str) -> None:
+        """Send a file as the body (extension http.response.pathsend)."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+            try:
+                facts = os.fstat(descriptor)
+                if not stat.S_ISREG(facts.st_mode):
+                    raise OSError("not a regular file")
+            except OSError:
+                os.close(descriptor)
+                raise
+        except (OSError, ValueError) as error:
+            _log.info("Cannot send file %r: %s", path, error)
+            self.responder.respond(404, _NOT_FOUND, b"Not found")
+            return
+        try:
+            self.responder.respond_file(self._status, self._headers, descriptor, 0, facts.st_size)
+        except AppError:
+            os.close(descriptor)
+            raise
+
+    async def _wait(self) -> None:
+        """Wait until something changed for ``receive``."""
+        waiter = new_waiter(self.application.loop)
+        if self._waiters is None:
+            self._waiters = [waiter]
+        else:
+            self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            # Cancelled while it waited: nobody may settle it any more.
+            if self._waiters is not None and waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.fire(None)
+
+    # what the connection calls
+
+    def on_body(self, data: bytes, last: bool) -> None:
+        """See ``waist.Handler``."""
+        self._buffered = self._buffered + data if self._buffered else data
+        self._complete = last
+        self._wake()
+
+    def on_writable(self) -> None:
+        """See ``waist.Handler``."""
+        waiter = self._drained
+        if waiter is not None and not waiter.done():
+            waiter.fire(None)
+
+    def on_disconnect(self) -> None:
+        """See ``waist.Handler``."""
+        self._gone = True
+        self._wake()
+        self.on_writable()
+
+    # how it begins and ends
+
+    async def run(self, scope: Dict[str, Any]) -> None:  # hot
+        """Run the application and settle what it leaves open."""
+        try:
+            await self.application.target(scope, self.receive, self.send)
+        except BaseException as error:
+            self.fail(error)
+        else:
+            if self.phase != DONE:
+                self.fail(None)
+
+    def fail(self, error: Optional[BaseException]) -> None:
+        """End an exchange whose application raised, or returned without a whole response."""
+        if error is not None:
+            _log.error("Application callable raised an exception", exc_info=error)
+        phase, self.phase = self.phase, DONE
+        if phase in (WAITING, HELD):
+            self._status = 500
+            self.responder.respond(500, _INTERNAL_ERROR, b"Internal server error")
+        elif phase != DONE:
+            if error is None and not self._gone:
+                _log.error("The application returned before its response was complete")
+            self.responder.abort()
+        self._wake()
+
+
+class LoggedAsgiHttp(AsgiHttp):
+    """An exchange that writes its access line when the application has finished."""
+
+    __slots__ = ()
+
+    async def run(self, scope: Dict[str, Any]) -> None:
+        """Run the application, then write the line."""
+        wall, began = time.time(), time.monotonic()
+        self._status = 500
+        try:
+            await super().run(scope)
+        finally:
+            client = scope["client"]
+            request = {
+                "addr_remote": client[0] if client else "",
+                "protocol": "HTTP/" + scope["http_version"],
+                "path": scope["path"],
+                "qs": scope["query_string"],
+                "method": scope["method"],
+                "scheme": scope["scheme"],
+                "headers": scope["headers"],
+            }
+            access = self.application.access
+            assert access is not None
+            access(wall, began, request, self._status)
+
+
+class AsgiApplication:
+    """An ASGI application on one loop: makes an exchange of each request.
+
+    Args:
+        target: The application.
+        loop: The loop of this runtime thread.
+        spawn: Starts a coroutine at once, on the caller's stack.
+        root_path: The prefix under which the application is mounted.
+        lifespan: Whose state requests get a copy of; None for ``asginl``.
+        access: Writes access lines, or None.
+    """
+
+    def __init__(
+        self,
+        target: Callable[..., Any],
+        loop: "asyncio.AbstractEventLoop",
+        spawn: Callable[[Any], None],
+        root_path: str,
+        lifespan: "Optional[LifespanProtocol]",
+        access: "Optional[AccessLine]",
+    ) -> None:
+        self.target = target
+        self.loop = loop
+        self.spawn = spawn
+        self.root_path = root_path
+        self.state: Dict[str, Any] = lifespan.state if lifespan is not None else {}
+        self.access = access
+        self.exchange = AsgiHttp if access is None else LoggedAsgiHttp
+
+    def connect(self, peer: Any) -> Dict[str, Any]:
+        """Make the part of the scope that every exchange of a connection shares."""
+        return {
+            "type": "http",
+            "scheme": peer.scheme,
+            "server": peer.server,
+            "client": peer.client,
+            "root_path": self.root_path,
+            "extensions": EXTENSIONS if peer.tls is None else {**EXTENSIONS, "tls": peer.tls},
+        }
+
+    def disconnect(self, context: Dict[str, Any]) -> None:
+        """Nothing outlives its exchange here."""
+
+    def begin(  # hot
+        self, responder: Any, head: RequestHead, body: bytes, complete: bool
+    ) -> None:
+        """Start one exchange; see ``waist.Application``."""
+        exchange = self.exchange()
+        exchange.application = self
+        exchange.responder = responder
+        exchange.phase = WAITING
+        exchange._buffered = body
+        exchange._complete = complete
+        exchange._delivered = exchange._gone = exchange._event_stream = False
+        exchange._consumed = 0
+        exchange._trailers = exchange._waiters = exchange._drained = None
+        responder.handler = exchange
+        if head.version != "1.1" and head.field(b"host") is None:
+            head.headers.insert(0, (b"host", head.authority or b""))
+        # The rest of the scope is the connection's; what an application may write to is fresh.
+        scope: Dict[str, Any] = responder.context.copy()
+        scope["asgi"] = {"version": "3.0", "spec_version": "2.3"}
+        scope["http_version"] = head.version
+        scope["method"] = head.method
+        scope["path"] = head.path
+        scope["raw_path"] = head.raw_path
+        scope["query_string"] = head.query
+        scope["headers"] = head.headers
+        scope["state"] = self.state.copy()
+        scope["extensions"] = scope["extensions"].copy()
+        self.spawn(exchange.run(scope))
+        if exchange.phase < STREAMING:
+            # The application waits for something: an event stream's head need not wait with it.
+            exchange._event_stream = True
+            if exchange.phase == HELD:
+                exchange._held_specially({})
+
+
+def _octets(body: Any) -> bytes:
+    """Take a body in any form that is octets."""
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return bytes(body)
+    raise unsupported()

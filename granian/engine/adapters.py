@@ -1,0 +1,105 @@
+"""Which interface serves a target: chosen once, when a runtime starts.
+
+The only place of the engine that knows the interfaces by name. Imports of an interface happen
+here and late, so that a worker loads what it serves and nothing else.
+"""
+
+from typing import TYPE_CHECKING, Any, Optional
+
+from ..errors import FatalError
+from ..log import DEFAULT_ACCESSLOG_FMT, AccessLine, log_request_builder
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ..asgi.lifespan import LifespanProtocol
+    from .runtime import Runtime
+
+
+class Lifecycle:
+    """An application that is told nothing of its loop."""
+
+    lifespan: "Optional[LifespanProtocol]" = None
+
+    def startup(self, loop: "asyncio.AbstractEventLoop") -> None:
+        """Run what the application does before its first request."""
+
+    def shutdown(self, loop: "asyncio.AbstractEventLoop") -> None:
+        """Run what it does after its last."""
+
+
+class AsgiLifecycle(Lifecycle):
+    """ASGI lifespan around a loop's serving time."""
+
+    def __init__(self, target: Any) -> None:
+        from ..asgi.lifespan import LifespanProtocol
+
+        self.lifespan = LifespanProtocol(target)
+
+    def startup(self, loop: "asyncio.AbstractEventLoop") -> None:
+        """Run the application's startup.
+
+        Raises:
+            FatalError: The application said that it failed.
+        """
+        assert self.lifespan is not None
+        loop.run_until_complete(self.lifespan.startup())
+        if self.lifespan.errored:
+            raise FatalError("ASGI lifespan startup failed")
+
+    def shutdown(self, loop: "asyncio.AbstractEventLoop") -> None:
+        """Run the application's shutdown."""
+        assert self.lifespan is not None
+        loop.run_until_complete(self.lifespan.shutdown())
+
+
+class RsgiLifecycle(Lifecycle):
+    """``__rsgi_init__`` and ``__rsgi_del__`` around a loop's serving time."""
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+
+    def startup(self, loop: "asyncio.AbstractEventLoop") -> None:
+        """Call ``__rsgi_init__`` with the loop, which is not running yet."""
+        init = getattr(self._target, "__rsgi_init__", None)
+        if init is not None:
+            init(loop)
+
+    def shutdown(self, loop: "asyncio.AbstractEventLoop") -> None:
+        """Call ``__rsgi_del__`` with the loop, which does not run any more."""
+        delete = getattr(self._target, "__rsgi_del__", None)
+        if delete is not None:
+            delete(loop)
+
+
+def create_lifecycle(target: Any, runtime: "Runtime") -> Lifecycle:
+    """Make what runs before and after a loop serves."""
+    interface = runtime.plan.interface
+    if interface == "asgi":
+        return AsgiLifecycle(target)
+    return RsgiLifecycle(target) if interface == "rsgi" else Lifecycle()
+
+
+def create_application(
+    target: Any, runtime: "Runtime", lifecycle: Optional[Lifecycle] = None
+) -> Any:
+    """Make the ``waist.Application`` of one runtime thread."""
+    plan = runtime.plan
+    access: Optional[AccessLine] = None
+    if plan.log_access:
+        access = log_request_builder(plan.log_access_format or DEFAULT_ACCESSLOG_FMT)
+    if plan.interface in ("asgi", "asginl"):
+        from ..asgi.http import AsgiApplication
+
+        assert runtime.loop is not None
+        assert runtime.tasks is not None
+        assert lifecycle is not None
+        return AsgiApplication(
+            target,
+            runtime.loop,
+            runtime.tasks.spawn,
+            plan.url_path_prefix,
+            lifecycle.lifespan,
+            access,
+        )
+    raise FatalError(f"The interface {plan.interface} is not available")

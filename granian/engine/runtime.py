@@ -1,0 +1,374 @@
+"""A worker's engine: its acceptor, its runtimes, and their common life.
+
+``Runtime`` is one thread with a poller, a loop where the interface needs one, and the application
+as that thread sees it. ``Engine`` starts them, drains them and waits for them; its methods may be
+called from any thread, and those that a signal handler needs only post.
+
+States of a runtime: starting, serving, draining (nothing new is taken; ends with the last
+connection and the last task), stopped.
+"""
+
+import gc
+import logging
+import socket
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence
+
+from ..errors import FatalError, PeerError
+from ..plan import WorkerPlan
+from ..wire.date import date_line
+from ..wire.http1.lane import HeadLane
+from ..wire.http1.writer import HeadWriter
+from .acceptor import Acceptor
+from .poller import create_poller
+from .wakeup import Wakeup
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from .bridge import EagerTasks
+    from .connection import Connection
+
+_log = logging.getLogger("_granian")
+
+STARTING, SERVING, DRAINING, STOPPED = range(4)
+
+_SHED_SHARE = 32  # of the connections, one in so many is given up at a time when the worker is full
+
+
+class Counters:
+    """What one runtime has done; plain integers of one thread, summed by whoever asks."""
+
+    __slots__ = (
+        "connections_err",
+        "connections_handled",
+        "requests_handled",
+        "static_requests_err",
+        "static_requests_handled",
+    )
+
+    def __init__(self) -> None:
+        self.connections_handled = 0
+        self.connections_err = 0
+        self.requests_handled = 0
+        self.static_requests_handled = 0
+        self.static_requests_err = 0
+
+
+class Runtime:
+    """One runtime thread: what its connections share.
+
+    Attributes:
+        application: The interface around the target (``waist.Application``).
+        lane: Reads heads; its memos are this thread's.
+        writer: Renders heads; likewise.
+    """
+
+    def __init__(self, engine: "Engine", index: int) -> None:
+        self.engine = engine
+        self.index = index
+        self.plan = engine.plan
+        self.state = STARTING
+        self.counters = Counters()
+        self.loop: Optional[asyncio.AbstractEventLoop] = None
+        self.tasks: Optional[EagerTasks] = None
+        self.lane = HeadLane(self.plan.http1.buffer_size)
+        self.writer = HeadWriter(date_line(time.time()))
+        self.application: Any = None
+        self.poller = create_poller(self._welcome, self._on_second)
+        self._wakeup = Wakeup()
+        self.poller.adopt(self._wakeup)
+        self.thread = threading.Thread(
+            target=self._run, name=f"granian-runtime-{index + 1}", daemon=True
+        )
+        self.started = threading.Event()
+        self.failure: Optional[BaseException] = None
+
+    # any thread
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Run ``call`` on this runtime's thread."""
+        self._wakeup.post(call)
+
+    # the runtime's thread
+
+    def _run(self) -> None:
+        try:
+            if self.plan.interface == "wsgi":
+                self._run_blocking()
+            else:
+                self._run_loop()
+        except BaseException as error:
+            self.failure = error
+            if not isinstance(error, FatalError):
+                _log.exception("A runtime failed")
+        finally:
+            self.state = STOPPED
+            self.started.set()
+            self.poller.close()
+            self._wakeup.close()
+
+    def _run_blocking(self) -> None:
+        """Serve an interface that has no event loop."""
+        from .adapters import create_application
+
+        self.application = create_application(self.engine.target, self)
+        self._begin_serving()
+        while self.state < STOPPED:
+            self.poller.select(None)
+
+    def _run_loop(self) -> None:
+        """Serve an asynchronous interface on this thread's own loop."""
+        import asyncio
+
+        from .adapters import create_application, create_lifecycle
+        from .bridge import EagerTasks, create_loop
+
+        loop = self.loop = create_loop(self.plan.loop, self.poller)
+        self.tasks = EagerTasks(loop)
+        lifecycle = create_lifecycle(self.engine.target, self)
+        try:
+            lifecycle.startup(loop)
+            self.application = create_application(self.engine.target, self, lifecycle)
+            self._begin_serving()
+            loop.run_forever()
+            lifecycle.shutdown(loop)
+        finally:
+            _cancel_all(loop)
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            if sys.version_info >= (3, 9):
+                loop.run_until_complete(loop.shutdown_default_executor())
+            asyncio.set_event_loop(None)
+            loop.close()
+
+    def _begin_serving(self) -> None:
+        self.state = SERVING
+        self.started.set()
+
+    def _welcome(self, sock: socket.socket) -> None:
+        """Make a connection of a socket whose first octets have arrived."""
+        from .http1 import Http1Connection
+
+        self.counters.connections_handled += 1
+        connection = Http1Connection(sock, self)
+        self.poller.replace(connection)
+        if self.state == DRAINING:
+            connection.drain()
+        connection.on_readable()
+
+    def _on_second(self) -> None:
+        self.writer.date = date_line(time.time())
+
+    def log_refusal(self, connection: "Connection", error: PeerError) -> None:
+        """Say at debug level why a client was refused: its fault, not the operator's."""
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("Refused %s with %d: %s", connection.client, error.status, error.reason)
+
+    def on_closed(self, connection: "Connection") -> None:
+        """A connection of this runtime has closed."""
+        self.application.disconnect(connection.context)
+        if self.state == DRAINING:
+            self._end_when_empty()
+        else:
+            self.engine.acceptor.on_closed()
+
+    def connections(self) -> "List[Connection]":
+        """Return the connections being served."""
+        return [
+            connection
+            for connection in list(self.poller.connections.values())
+            if connection is not self._wakeup
+        ]
+
+    def shed_idle(self) -> None:
+        """Close the connections that have been idle longest: others wait for their places."""
+        idle = [connection for connection in self.connections() if connection.idle]
+        idle.sort(key=lambda connection: connection.deadline)
+        for connection in idle[: max(1, len(idle) // _SHED_SHARE)]:
+            connection.lose()
+
+    def drain(self, grace: float) -> None:
+        """Serve what has been received, then end."""
+        if self.state != SERVING:
+            return
+        self.state = DRAINING
+        for connection in self.connections():
+            connection.drain(grace)
+        self._end_when_empty()
+
+    def _end_when_empty(self) -> None:
+        if len(self.poller.connections) > 1 or self.poller.newcomers:
+            return
+        pending = self.tasks.pending if self.tasks is not None else None
+        if pending:
+            for task in list(pending):
+                task.add_done_callback(self._on_task_done)
+            return
+        self.end()
+
+    def _on_task_done(self, _: object) -> None:
+        if self.state == DRAINING:
+            self.post(self._end_when_empty)
+
+    def end(self) -> None:
+        """Stop the thread's loop now."""
+        self.state = STOPPED
+        if self.loop is not None:
+            self.loop.stop()
+
+    def halt(self) -> None:
+        """Drop everything and end."""
+        for connection in self.connections():
+            connection.lose()
+        if self.tasks is not None:
+            for task in list(self.tasks.pending):
+                task.cancel()
+        self.end()
+
+    def disconnect_streams(self) -> None:
+        """Tell running exchanges that their client is gone, though it is not."""
+        for connection in self.connections():
+            if connection.handler is not None:
+                connection.handler.on_disconnect()
+
+    def cancel_tasks(self) -> None:
+        """Cancel what still runs of the application."""
+        if self.tasks is not None:
+            for task in list(self.tasks.pending):
+                task.cancel()
+
+
+class Engine:
+    """Everything of a worker that serves.
+
+    Args:
+        plan: What was configured.
+        target: The application, loaded.
+        sockets: Listening sockets; they stay open.
+    """
+
+    def __init__(self, plan: WorkerPlan, target: Any, sockets: Sequence[socket.socket]) -> None:
+        self.plan = plan
+        self.target = target
+        threads = plan.runtime_threads if plan.runtime_mode == "st" else 1
+        self.runtimes = [Runtime(self, index) for index in range(threads)]
+        self.acceptor = Acceptor(
+            sockets, self.runtimes, plan.backpressure, plan.http1.header_read_timeout
+        )
+
+    def start(self) -> None:
+        """Run the application's startup on every runtime, then accept.
+
+        Raises:
+            FatalError: The application's startup failed; its reason has been logged.
+        """
+        for runtime in self.runtimes:
+            runtime.thread.start()
+        for runtime in self.runtimes:
+            runtime.started.wait()
+        failures = [runtime.failure for runtime in self.runtimes if runtime.failure is not None]
+        if failures:
+            for runtime in self.runtimes:
+                runtime.post(runtime.end)
+            self.join(5.0)
+            if isinstance(failures[0], FatalError):
+                raise failures[0]
+            raise FatalError("The application could not be started") from failures[0]
+        # The application and the server are loaded: what is alive now stays, so it need not be
+        # visited by every collection, nor be copied by one in a forked child.
+        gc.collect()
+        gc.freeze()
+        self.acceptor.start()
+
+    # any thread
+
+    def drain(self, grace: float = 0.0) -> None:
+        """Accept nothing new, answer what was received, then end; idempotent.
+
+        Args:
+            grace: Seconds an idle connection may use to send one more request, answered as its
+                last.
+        """
+        self.acceptor.stop()
+        for runtime in self.runtimes:
+            runtime.post(lambda runtime=runtime: runtime.drain(grace))  # type: ignore[misc]
+
+    def halt(self) -> None:
+        """End now, dropping every connection; idempotent."""
+        self.acceptor.stop()
+        for runtime in self.runtimes:
+            runtime.post(runtime.halt)
+
+    def disconnect_streams(self) -> None:
+        """Deliver a disconnect to every exchange that still runs."""
+        for runtime in self.runtimes:
+            runtime.post(runtime.disconnect_streams)
+
+    def cancel_tasks(self) -> None:
+        """Cancel every application task that still runs."""
+        for runtime in self.runtimes:
+            runtime.post(runtime.cancel_tasks)
+
+    def join(self, timeout: Optional[float] = None) -> bool:
+        """Wait until every thread has ended; False when the time ran out first."""
+        end = None if timeout is None else time.monotonic() + timeout
+        threads = [runtime.thread for runtime in self.runtimes]
+        for thread in [self.acceptor, *threads]:
+            if thread.ident is not None:
+                thread.join(None if end is None else max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in [self.acceptor, *threads])
+
+    @property
+    def connection_count(self) -> int:
+        """Connections open now, those that have not spoken yet included."""
+        return sum(
+            len(runtime.poller.connections) - 1 + len(runtime.poller.newcomers)
+            for runtime in self.runtimes
+        )
+
+    @property
+    def counters(self) -> Dict[str, int]:
+        """Sum what the runtimes have counted."""
+        total = {
+            name: sum(getattr(runtime.counters, name) for runtime in self.runtimes)
+            for name in Counters.__slots__
+        }
+        total["connections_active"] = self.connection_count
+        return total
+
+    def describe(self) -> Dict[str, Any]:
+        """Return the worker's state for a person: connections by phase, threads, loads."""
+        phases: Dict[str, int] = {}
+        now = time.monotonic()
+        for runtime in self.runtimes:
+            for connection in runtime.connections():
+                name = f"{type(connection).__name__}:{connection.phase}"
+                phases[name] = phases.get(name, 0) + 1
+        return {
+            "connections": self.connection_count,
+            "phases": phases,
+            "threads": [thread.name for thread in threading.enumerate()],
+            "runtimes": [
+                {
+                    "index": runtime.index + 1,
+                    "connections": len(runtime.poller.connections) - 1,
+                    "waiting": len(runtime.poller.newcomers),
+                    "busy_for": now - busy if (busy := runtime.poller.busy_since) else 0.0,
+                    "tasks": len(runtime.tasks.pending) if runtime.tasks is not None else 0,
+                }
+                for runtime in self.runtimes
+            ],
+            **self.counters,
+        }
+
+
+def _cancel_all(loop: "asyncio.AbstractEventLoop") -> None:
+    import asyncio
+
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
