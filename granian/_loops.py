@@ -7,7 +7,7 @@ is imported when the loop is asked for.
 
 import importlib
 from types import ModuleType
-from typing import TYPE_CHECKING, Callable, Dict, Iterable, Optional, Sequence, TypeVar, cast
+from typing import TYPE_CHECKING, Callable, Dict, Iterable, Optional, Sequence, Tuple, TypeVar, cast
 
 if TYPE_CHECKING:
     import asyncio
@@ -68,6 +68,14 @@ class Registry:
     def is_native(self, key: str) -> bool:
         """Tell whether ``key`` still means the asyncio loop over the worker's own poller."""
         return key in self._native
+
+    def custom(self) -> "Tuple[Tuple[str, Sequence[str], Builder], ...]":
+        """Return what was registered from outside: name, packages, builder."""
+        return tuple(
+            (key, self._packages[key], builder)
+            for key, builder in self._builders.items()
+            if builder.__module__ != __name__
+        )
 
     def _add_native(self, key: str, builder: Builder) -> None:
         self.register(key)(builder)

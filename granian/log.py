@@ -320,7 +320,7 @@ class AccessLine:
 class _Sample(Dict[str, Any]):
     """Stands in for atoms that only some requests have, as number and text alike."""
 
-    def __missing__(self, key: str) -> Any:  # noqa: ANN401 - any conversion must accept it
+    def __missing__(self, key: str) -> Any:
         if key in EXTRA_ATOMS:
             return 0
         raise KeyError(f"there is no atom {key!r}")
@@ -333,7 +333,7 @@ _REQUEST_KEYS = ("addr_remote", "protocol", "path", "qs", "method", "scheme", "h
 _PLAIN_KEYS = len(_REQUEST_KEYS) - 1
 
 
-def _first_fields(headers: Any) -> Dict[bytes, str]:  # noqa: ANN401 - pairs or a mapping
+def _first_fields(headers: Any) -> Dict[bytes, str]:
     pairs: Iterable[Tuple[Any, Any]] = headers.items() if hasattr(headers, "items") else headers
     found: Dict[bytes, str] = {}
     for name, value in pairs:

@@ -56,10 +56,7 @@ class SocketHolder:
 
     def listen(self) -> socket.socket:
         """Return a listening, close-on-exec socket object over a duplicate of the descriptor."""
-        sock = socket.socket(fileno=os.dup(self._fd))
-        if self._backlog is not None or not _is_listening(sock):
-            sock.listen(self._backlog or socket.SOMAXCONN)
-        return sock
+        return listening(socket.socket(fileno=os.dup(self._fd)), self._backlog)
 
 
 class SocketSpec:
@@ -190,8 +187,7 @@ def adopt(descriptor: int, backlog: Optional[int]) -> socket.socket:
             sock.detach()
             raise FatalError(f"File descriptor {descriptor} is not a stream socket")
         sock.set_inheritable(False)
-        if not _is_listening(sock):
-            sock.listen(backlog or socket.SOMAXCONN)
+        listening(sock, backlog)
     except OSError as error:
         raise FatalError(
             f"File descriptor {descriptor} cannot be used: {error.strerror or error}"
@@ -306,9 +302,12 @@ def _process_holding(links: Set[str]) -> Optional[int]:
     return None
 
 
-def _is_listening(sock: socket.socket) -> bool:
+def listening(sock: socket.socket, backlog: Optional[int]) -> socket.socket:
+    """Return a bound socket in its listening state, which it may have already."""
     option = getattr(socket, "SO_ACCEPTCONN", None)
-    return bool(option and sock.getsockopt(socket.SOL_SOCKET, option))
+    if option is None or not sock.getsockopt(socket.SOL_SOCKET, option):
+        sock.listen(backlog or socket.SOMAXCONN)
+    return sock
 
 
 def _remove_stale(path: str) -> None:

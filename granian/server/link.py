@@ -1,0 +1,123 @@
+"""The line between the supervisor and one worker.
+
+One stream socket each way. The supervisor sends the assignment (framed octets) and then commands;
+the worker sends reports; both are lines of JSON. The end of the stream means that the other side
+has died, however it died: this is how workers notice a killed supervisor (promise P9). Each end
+belongs to its main thread; nothing here waits unless it says so.
+"""
+
+import json
+import socket
+import struct
+from typing import Any, List, Tuple
+
+_LENGTH = struct.Struct("!I")
+_RECEIVE = 65_536
+
+DRAIN = "drain"
+HALT = "halt"
+DISCONNECT = "disconnect"
+DUMP = "dump"
+PING = "ping"
+
+READY = "ready"
+FAILED = "failed"
+METRICS = "metrics"
+SPENT = "spent"
+SIGNALLED = "signalled"
+PONG = "pong"
+
+Report = Tuple[str, Any]
+"""What is said and what goes with it; both ends use the same shape."""
+
+
+class Link:
+    """One end of the line; ``fileno`` makes it fit a selector.
+
+    Attributes:
+        closed: The other side has gone; nothing more will come.
+    """
+
+    __slots__ = ("_buffer", "_received", "closed", "sock")
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(True)
+        self.sock = sock
+        self._buffer = b""
+        self._received = 0
+        self.closed = False
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait on."""
+        return self.sock.fileno()
+
+    def send_block(self, data: bytes) -> None:
+        """Send framed octets; waits until the other side has taken them."""
+        self.sock.sendall(_LENGTH.pack(len(data)) + data)
+
+    def read_block(self) -> bytes:
+        """Wait for framed octets.
+
+        Raises:
+            EOFError: The other side has gone.
+        """
+        (length,) = _LENGTH.unpack(self._read_exactly(_LENGTH.size))
+        return self._read_exactly(length)
+
+    def tell(self, what: str, value: Any = None) -> None:
+        """Say something; nothing happens if the other side has gone or does not listen."""
+        line = json.dumps([what, value], separators=(",", ":")).encode() + b"\n"
+        try:
+            self.sock.sendall(line)
+        except OSError:
+            pass  # the read side notices and decides
+
+    def heard(self) -> List[Report]:
+        """Return what has arrived, after the selector said that something has."""
+        try:
+            data = self.sock.recv(_RECEIVE)
+        except (BlockingIOError, InterruptedError):
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            self.closed = True
+            return []
+        self._received += len(data)
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        return [_report(line) for line in lines if line]
+
+    def last_words(self) -> List[Report]:
+        """Return all that has arrived from a side that has ended, without waiting for more."""
+        reports: List[Report] = []
+        self.sock.setblocking(False)
+        before = -1
+        while not self.closed and before != self._received:
+            before = self._received
+            reports += self.heard()
+        return reports
+
+    def close(self) -> None:
+        """Hang up."""
+        self.closed = True
+        self.sock.close()
+
+    def _read_exactly(self, count: int) -> bytes:
+        parts: List[bytes] = []
+        while count:
+            data = self.sock.recv(min(count, _RECEIVE))
+            if not data:
+                raise EOFError("the supervisor has gone")
+            parts.append(data)
+            count -= len(data)
+        return b"".join(parts)
+
+
+def _report(line: bytes) -> Report:
+    what, value = json.loads(line)
+    return what, value
+
+
+def pair() -> Tuple[socket.socket, socket.socket]:
+    """Return the two ends of a new line, neither of them inheritable."""
+    return socket.socketpair()
