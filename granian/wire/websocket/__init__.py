@@ -1,1 +1,1 @@
-"""The WebSocket protocol (RFC 6455) over HTTP/1 and HTTP/2 (RFC 8441)."""
+"""WebSocket over any stream of octets: handshake, frames and messages, without I/O (RFC 6455)."""

@@ -1,0 +1,62 @@
+"""The lane takes whole ordinary frames and touches nothing else."""
+
+import os
+
+import pytest
+
+from granian.wire.websocket.lane import DECLINED, HELD, INCOMPLETE, WIDE, read_frame, unmask
+
+from .peer import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame
+
+LIMIT = 1 << 24
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 4, 125, 126, 65_535, 65_536, WIDE - 1, WIDE, WIDE + 3])
+def test_takes_whole_frames_of_every_length(size):
+    payload = os.urandom(size)
+    data = b"before" + frame(BINARY, payload, key=os.urandom(4)) + b"after"
+    assert read_frame(data, 6, LIMIT) == (payload, len(data) - 5)
+
+
+def test_text_is_decoded():
+    data = frame(TEXT, "grün €")
+    assert read_frame(data, 0, LIMIT) == ("grün €", len(data))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8, 1023, 1024, 1025, 1026, 1027])
+def test_unmask_agrees_with_the_definition(size):
+    data, key = os.urandom(size + 9), os.urandom(4)
+    expected = bytes(octet ^ key[i % 4] for i, octet in enumerate(data[4 : 4 + size]))
+    assert unmask(data, 4, 4 + size, key) == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        frame(TEXT, b"fragment", fin=False),
+        frame(CONTINUATION, b"end"),
+        frame(PING),
+        frame(CLOSE),
+        frame(3),
+        frame(TEXT, b"reserved", rsv=4),
+        frame(TEXT, b"bare", mask=False),
+        frame(TEXT, b"\xff\xfe"),
+        frame(TEXT, b"two octets for one", long=2),
+        frame(TEXT, b"eight octets for one", long=8),
+        frame(BINARY, bytes(200), long=8),
+        frame(BINARY, bytes(101)),
+        frame(TEXT, b"part of a text")[:-1],
+        frame(BINARY, bytes(HELD + 1))[:-1],
+    ],
+    ids=range(14),
+)
+def test_declines_all_else(data):
+    assert read_frame(data, 0, 100 if len(data) == 107 else LIMIT) == DECLINED
+
+
+@pytest.mark.parametrize("size", [5, 200, 65_536])
+def test_waits_for_a_header_and_for_short_binary_payload(size):
+    data = frame(BINARY, bytes(size))
+    for cut in [*range(15), len(data) - 1]:
+        if cut < len(data):
+            assert read_frame(data[:cut], 0, LIMIT) == INCOMPLETE
