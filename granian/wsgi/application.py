@@ -1,9 +1,9 @@
 """WSGI around the user's application; called on whichever thread owns the connection."""
 
 import io
-from typing import Any
+from typing import Any, Optional
 
-from ..log import DEFAULT_ACCESSLOG_FMT, log_request_builder
+from ..log import AccessLine
 from ..plan import WorkerPlan
 from ..wire.head import RequestHead
 from ..wire.waist import BlockingResponder
@@ -18,18 +18,17 @@ class WsgiApplication:
     Args:
         target: What the operator named, a PEP 3333 application.
         plan: The worker's plan.
+        access: Writes the access line, if there is to be one.
 
     Attributes:
         connect: Makes the environ template of a connection.
     """
 
-    def __init__(self, target: Target, plan: WorkerPlan) -> None:
+    def __init__(
+        self, target: Target, plan: WorkerPlan, access: Optional[AccessLine] = None
+    ) -> None:
         self.target = target
-        self.exchange = WsgiHttp
-        if plan.log_access:
-            self.exchange = logged(
-                log_request_builder(plan.log_access_format or DEFAULT_ACCESSLOG_FMT)
-            )
+        self.exchange = WsgiHttp if access is None else logged(access)
         template = EnvironTemplate(plan)
         self.connect = template.connect
         self.fill = template.fill

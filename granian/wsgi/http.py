@@ -33,7 +33,7 @@ class WsgiHttp:
 
     Attributes:
         status: Of the response as sent, for the access log.
-        gone: The peer has left; what is written goes nowhere.
+        gone: The peer has ended its side, or left altogether.
     """
 
     __slots__ = ("_headers", "_phase", "_responder", "_status", "gone", "status")
@@ -75,7 +75,7 @@ class WsgiHttp:
         Raises:
             ConnectionError: The peer has left.
         """
-        if self.gone:
+        if self.gone and self._responder.closed:
             raise BrokenPipeError("the peer has left")
         if data:
             self._send(_octets(data), False)
@@ -119,7 +119,7 @@ class WsgiHttp:
             return
         whole = type(iterable) is tuple and len(iterable) == 1
         for piece in iterable:
-            if self.gone:
+            if self.gone and self._responder.closed:
                 return
             if piece:
                 self._send(_octets(piece), whole)
@@ -189,6 +189,8 @@ class WsgiHttp:
 
     def _failed(self, error: BaseException) -> None:
         phase, self._phase = self._phase, DONE
+        if isinstance(error, AppError) and error.sent:
+            phase = DONE
         if phase == WAITING:
             self.status = 500
             self._responder.respond(500, (), b"")
@@ -202,7 +204,7 @@ class WsgiHttp:
     # Handler: called by the protocol below
 
     def on_disconnect(self) -> None:
-        """The peer is gone."""
+        """The peer is gone, or will send no more."""
         self.gone = True
 
 
