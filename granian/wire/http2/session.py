@@ -1,0 +1,1007 @@
+"""An HTTP/2 connection without I/O: octets in, streams called, octets out.
+
+The session cuts frames, keeps the budgets and the windows, and owns every stream. Ordinary HEADERS
+and DATA go through the lane; whatever else needs a judgement goes to an ``h2`` connection,
+which is briefed with the state of the stream in question and answers for that frame alone. What
+h2 lets pass or punishes too hard is decided before it is asked: the first frame, frame sizes,
+idle streams, resets, windows, more streams than announced, GOAWAY, floods.
+
+    preface --preface--> greeting --SETTINGS--> open --drain--> draining --PING ACK--> leaving
+    leaving --last stream--> closed;    any --fault--> closed
+
+Runs on the thread that owns the connection; time is passed in. RFC 9113, 9218, 8441.
+"""
+
+from itertools import islice
+from typing import Callable, Dict, List, Optional, Tuple
+
+from h2.events import (
+    DataReceived,
+    Event,
+    PingAckReceived,
+    RemoteSettingsChanged,
+    RequestReceived,
+    SettingsAcknowledged,
+    StreamReset,
+    TrailersReceived,
+)
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes
+from h2.stream import StreamClosedBy
+from h2.windows import WindowManager
+from hpack.exceptions import HPACKError, OversizedHeaderListError
+
+from ..._typing import RawHeaders
+from ...plan import WorkerPlan
+from ..head import CHUNKED, RequestHead
+from .adaptive import WINDOW_START, Adaptive
+from .codes import (
+    ACK,
+    CANCEL,
+    COMPRESSION_ERROR,
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    ENHANCE_YOUR_CALM,
+    FLOW_CONTROL_ERROR,
+    FRAME_HEADER,
+    FRAME_SIZE_ERROR,
+    GOAWAY,
+    HEADERS,
+    NO_ERROR,
+    PADDED,
+    PING,
+    PREFACE,
+    PRIORITY,
+    PRIORITY_FLAG,
+    PRIORITY_UPDATE,
+    PROTOCOL_ERROR,
+    PUSH_PROMISE,
+    REFUSED_STREAM,
+    RST_STREAM,
+    SETTINGS,
+    STREAM_ID_MAX,
+    WINDOW_MAX,
+    WINDOW_UPDATE,
+    frame,
+    goaway,
+    rst_stream,
+    window_update,
+)
+from .compression import Decoder, Encoder, Lexicon, encode_fields
+from .guard import Guard
+from .judge import Judge, code_of
+from .lane import Lane
+from .outflow import Outflow
+from .request import Priority, read_priority, read_request, valid_trailers
+from .stream import BROKEN, COMPLETE, Stream
+
+AWAITING_PREFACE, GREETING, OPEN, DRAINING, LEAVING, CLOSED = range(6)
+
+TRANSITIONS = {
+    (AWAITING_PREFACE, "preface"): GREETING,
+    (GREETING, "settings"): OPEN,
+    (GREETING, "drain"): DRAINING,
+    (OPEN, "drain"): DRAINING,
+    (DRAINING, "acknowledged"): LEAVING,
+    (LEAVING, "empty"): CLOSED,
+    (OPEN, "empty"): CLOSED,
+    (DRAINING, "empty"): CLOSED,
+    (AWAITING_PREFACE, "fault"): CLOSED,
+    (GREETING, "fault"): CLOSED,
+    (OPEN, "fault"): CLOSED,
+    (DRAINING, "fault"): CLOSED,
+    (LEAVING, "fault"): CLOSED,
+}
+
+FIELDS_MAX = 1000
+REQUESTS_MAX = 10_000
+PREFACE_TIMEOUT = 10.0
+SETTINGS_TIMEOUT = 2.0
+IDLE_TIMEOUT = 75.0
+DRAIN_PING_TIMEOUT = 2.0
+CHECK_INTERVAL = 5.0
+
+_CLOSED_MAX = 1000
+_CONTINUATIONS_MAX = 64
+_UNREAD_MAX = 65_536  # of a body whose response is over: more is told to stop
+_ROOM = 262_144  # octets of DATA put into the transport ahead of what the peer has taken
+_HELD_FACTOR = 8  # connection windows that handlers may hold before all streams wait
+_NO_RFC7540_PRIORITIES = 9  # RFC 9218 section 2.1
+
+_DRAIN_PING = b"draining"
+_LIVENESS_PING = b"anyone??"
+_ADAPTIVE_PING = b"bandwdth"
+
+_FIXED_SIZES = {RST_STREAM: 4, PING: 8, WINDOW_UPDATE: 4}
+_ON_CONNECTION = frozenset([SETTINGS, PING, GOAWAY, PRIORITY_UPDATE])
+_ON_STREAM = frozenset([DATA, HEADERS, PRIORITY, RST_STREAM, CONTINUATION])
+
+
+class Fault(Exception):  # noqa: N818 # the peer's, as in HTTP; not an error of ours
+    """The connection cannot go on (RFC 9113 section 5.4.1)."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Session:
+    """The state of one connection.
+
+    Attributes:
+        phase: One of the module's phases; CLOSED when the transport is to be closed after what
+            ``collect`` still gives.
+        now: The time of the last call that brought one.
+        streams: Those the peer or we still have something to say on.
+        zombies: Streams that were reset while their application runs on.
+        send_window: What a new stream may send at first.
+        receive_window: What a new stream may receive at first.
+        high_water: Octets queued on a stream at which ``write`` asks to wait.
+        connect_protocol: Extended CONNECT is announced (RFC 8441).
+        lexicon: Shared by the connections of a thread.
+    """
+
+    __slots__ = (
+        "_adaptive",
+        "_block",
+        "_block_flags",
+        "_block_octets",
+        "_body_timeout",
+        "_closed",
+        "_control",
+        "_fragments",
+        "_held",
+        "_held_max",
+        "_idle_since",
+        "_lane",
+        "_low_water",
+        "_make_stream",
+        "_max_frame",
+        "_max_streams",
+        "_milestone",
+        "_on_wake",
+        "_opened_at",
+        "_peer_leaving",
+        "_ping_at",
+        "_ping_due",
+        "_plan",
+        "_priorities",
+        "_requests",
+        "_rest",
+        "_window",
+        "_withheld",
+        "_write_timeout",
+        "busy",
+        "code",
+        "connect_protocol",
+        "decoder",
+        "encoder",
+        "guard",
+        "high_water",
+        "judge",
+        "lexicon",
+        "now",
+        "outflow",
+        "phase",
+        "receive_window",
+        "send_window",
+        "streams",
+        "zombies",
+    )
+
+    def __init__(
+        self,
+        plan: WorkerPlan,
+        lexicon: Lexicon,
+        make_stream: "Callable[[Session, int], Stream]",
+        on_wake: Callable[[], None],
+        now: float,
+        *,
+        lane: bool = True,
+    ) -> None:
+        limits = plan.http2
+        self.phase = AWAITING_PREFACE
+        self.code = NO_ERROR
+        self.now = self._opened_at = self._idle_since = now
+        self.busy = True
+        self.lexicon = lexicon
+        self.streams: Dict[int, Stream] = {}
+        self.zombies = 0
+        self.guard = Guard()
+        self._plan = limits
+        self._write_timeout = plan.write_timeout
+        self._body_timeout = plan.body_read_timeout
+        self._make_stream = make_stream
+        self._on_wake = on_wake
+        self._rest = b""
+        self._block = 0  # the stream whose header block is open
+        self._block_flags = self._block_octets = 0
+        self._fragments: List[bytes] = []
+        self._control = self._held = self._withheld = self._requests = 0
+        self._milestone = Guard.SAMPLE
+        self._priorities: Dict[int, Priority] = {}
+        self._peer_leaving = False
+        self._ping_at = now
+        self._ping_due = 0.0
+        self._max_streams = limits.max_concurrent_streams
+        self._max_frame = max(16_384, min(limits.max_frame_size, 0xFFFFFF))
+        self.high_water = min(limits.max_send_buffer_size, _ROOM)
+        self._low_water = self.high_water // 2
+        connection_window, stream_window = self._window_sizes()
+        self._held_max = _HELD_FACTOR * connection_window
+        self._adaptive = Adaptive(now) if limits.adaptive_window else None
+        # RFC 9113 section 6.5.3: until the peer acknowledges, the default may be in use.
+        self.receive_window = max(stream_window, WINDOW_START)
+        self.decoder = Decoder(lexicon, limits.max_headers_size, FIELDS_MAX)
+        self.encoder = Encoder()
+        self._closed: Dict[int, Optional[StreamClosedBy]] = {}
+        settings: Dict[int, int] = {
+            SettingCodes.MAX_CONCURRENT_STREAMS: self._max_streams,
+            SettingCodes.INITIAL_WINDOW_SIZE: stream_window,
+            SettingCodes.MAX_FRAME_SIZE: self._max_frame,
+            SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_headers_size,
+            SettingCodes.ENABLE_CONNECT_PROTOCOL: int(plan.websockets),
+            _NO_RFC7540_PRIORITIES: 1,
+        }
+        self.connect_protocol = plan.websockets
+        self.judge = Judge(settings, self.decoder, self.encoder, self._closed)
+        self._window = WindowManager(connection_window)
+        self.judge._inbound_flow_control_window_manager = self._window
+        self.outflow = Outflow(self.judge, self.guard)
+        self.send_window = self.judge.remote_settings.initial_window_size
+        self.outflow.octets.append(self.judge.data_to_send())
+        if connection_window > WINDOW_START:
+            self.outflow.octets.append(window_update(0, connection_window - WINDOW_START))
+        self._lane = Lane(self) if lane else None
+
+    def _window_sizes(self) -> Tuple[int, int]:
+        limits = self._plan
+        if limits.adaptive_window:
+            return WINDOW_START, WINDOW_START
+        connection = max(limits.initial_connection_window_size, WINDOW_START)
+        return min(connection, WINDOW_MAX), min(limits.initial_stream_window_size, WINDOW_MAX)
+
+    # Octets in.
+
+    def feed(self, data: bytes, now: float) -> None:
+        """Take octets from the peer; the streams are called from here.
+
+        Nothing is raised: a fault queues a GOAWAY, breaks the streams and closes the session.
+        """
+        self.now = now
+        self.busy = True
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        try:
+            self._feed(data)
+        except Fault as fault:
+            self._fail(fault.code)
+        except OversizedHeaderListError:
+            self._fail(ENHANCE_YOUR_CALM)
+        except HPACKError:
+            self._fail(COMPRESSION_ERROR)
+
+    def _feed(self, data: bytes) -> None:
+        # Hot: one turn of the loop per frame.
+        at, size = 0, len(data)
+        if self.phase == AWAITING_PREFACE:
+            if data[:24] != PREFACE[:size]:
+                raise Fault(PROTOCOL_ERROR)
+            if size < 24:
+                self._rest = data
+                return
+            self.phase = GREETING
+            self._opened_at = self.now
+            at = 24
+        unpack, max_frame = FRAME_HEADER.unpack_from, self._max_frame
+        while size - at >= 9 and self.phase != CLOSED:
+            high, low, kind, flags, number = unpack(data, at)
+            length = high << 16 | low
+            if length > max_frame:
+                raise Fault(FRAME_SIZE_ERROR)
+            start = at + 9
+            at = start + length
+            if at > size:
+                at = start - 9
+                break
+            number &= STREAM_ID_MAX
+            if self._block or self.phase == GREETING:
+                self._in_sequence(kind, flags, number, data[start:at])
+            elif kind == HEADERS and flags & END_HEADERS:
+                self._headers(flags, number, data, start, at)
+            elif kind == DATA:
+                self._data(flags, number, data, start, at)
+            else:
+                self._unusual(kind, flags, number, data[start:at])
+        self._rest = data[at:]
+
+    def _in_sequence(self, kind: int, flags: int, number: int, payload: bytes) -> None:
+        """Take a frame where only one kind may come: the first, or inside a header block."""
+        if self.phase == GREETING:
+            if kind != SETTINGS or flags & ACK:  # section 3.4
+                raise Fault(PROTOCOL_ERROR)
+            self._unusual(kind, flags, number, payload)
+            self.phase = OPEN
+            return
+        if kind != CONTINUATION or number != self._block:  # section 6.10
+            raise Fault(PROTOCOL_ERROR)
+        fragments = self._fragments
+        fragments.append(payload)
+        self._block_octets += len(payload)
+        if len(fragments) > _CONTINUATIONS_MAX or self._block_octets > self._plan.max_headers_size:
+            raise Fault(ENHANCE_YOUR_CALM)
+        if flags & END_HEADERS:
+            block = b"".join(fragments)
+            fragments.clear()
+            self._block = 0
+            self._headers(self._block_flags | END_HEADERS, number, block, 0, len(block))
+
+    def _begin_block(self, flags: int, number: int, payload: bytes) -> None:
+        """Keep the first frame of a header block that more frames continue."""
+        if not number:
+            raise Fault(PROTOCOL_ERROR)
+        start, stop = self._unpad(flags, payload, 0, len(payload))
+        self._block = number
+        self._block_flags = flags & ~PADDED
+        self._fragments.append(payload[start:stop])
+        self._block_octets = stop - start
+
+    def _unpad(self, flags: int, data: bytes, start: int, stop: int) -> Tuple[int, int]:
+        """Find where the content of a padded frame lies (section 6.1)."""
+        if not flags & PADDED:
+            return start, stop
+        if start == stop:
+            raise Fault(FRAME_SIZE_ERROR)
+        padding = data[start]
+        if padding >= stop - start:
+            raise Fault(PROTOCOL_ERROR)
+        return start + 1, stop - padding
+
+    def _headers(self, flags: int, number: int, data: bytes, start: int, stop: int) -> None:
+        # Hot: every request. The octets may be a block put together from several frames.
+        if number > self.judge.highest_inbound_stream_id and number & 1:
+            if self.phase == LEAVING or len(self.streams) + self.zombies >= self._max_streams:
+                self._turn_away(flags, number, data, start, stop)
+            elif self._lane is None or not self._lane.headers(flags, number, data, start, stop):
+                self._consult(frame(HEADERS, flags, number, data[start:stop]), number)
+            return
+        if not number:
+            raise Fault(PROTOCOL_ERROR)
+        stream = self.streams.get(number)
+        if stream is not None and stream.remote_open and not flags & END_STREAM:
+            self._skip_block(flags, data, start, stop)  # section 8.1: trailers end the stream
+            self._refuse(number, PROTOCOL_ERROR)
+        elif stream is None and self._closed.get(number) is StreamClosedBy.SEND_RST_STREAM:
+            self._skip_block(flags, data, start, stop)  # sent before our reset arrived
+            self._spend_odd()
+        else:
+            self._consult(frame(HEADERS, flags, number, data[start:stop]), number)
+
+    def _skip_block(self, flags: int, data: bytes, start: int, stop: int) -> None:
+        """Decode a block for the sake of the compression state alone."""
+        start, stop = self._unpad(flags, data, start, stop)
+        if flags & PRIORITY_FLAG:
+            start += 5
+        self.decoder.decode(data[start:stop])
+
+    def _turn_away(self, flags: int, number: int, data: bytes, start: int, stop: int) -> None:
+        """Refuse a stream beyond the limit, or ignore one beyond the final GOAWAY."""
+        self._skip_block(flags, data, start, stop)
+        if self.phase != LEAVING:
+            self.judge.highest_inbound_stream_id = number
+            self._refuse(number, REFUSED_STREAM)
+
+    def _data(self, flags: int, number: int, data: bytes, start: int, stop: int) -> None:
+        # Hot: every DATA frame.
+        if not self.guard.data(stop - start, flags & END_STREAM == END_STREAM, self.now):
+            raise Fault(ENHANCE_YOUR_CALM)
+        if self._lane is not None and self._lane.data(flags, number, data, start, stop):
+            return
+        if not number:
+            raise Fault(PROTOCOL_ERROR)
+        if (
+            number not in self.streams
+            and self._closed.get(number) is StreamClosedBy.SEND_RST_STREAM
+        ):
+            self.spend_window(stop - start)  # sent before our reset arrived
+            self.return_window(stop - start)
+        else:
+            self._consult(frame(DATA, flags, number, data[start:stop]), number)
+
+    # What the lane and h2's events lead to.
+
+    def open(
+        self, number: int, head: RequestHead, priority: Optional[Priority], last: bool
+    ) -> None:
+        """Begin a stream with a well-formed request."""
+        stream = self._make_stream(self, number)
+        stream.opened(head, last)
+        if priority is not None:
+            stream.urgency, stream.incremental = priority
+        if self._priorities:
+            update = self._priorities.pop(number, None)
+            if update is not None:
+                stream.urgency, stream.incremental = update
+        self.streams[number] = stream
+        self._requests += 1
+        if self._requests >= self._milestone:
+            self._pass_milestone()
+        stream.on_request(head, last)
+
+    def request(self, number: int, fields: RawHeaders, last: bool) -> None:
+        """Begin a stream with decoded fields, or refuse it."""
+        if self.decoder.oversized:
+            self._refuse_oversized(number, last)
+            return
+        request = read_request(fields, last, self.connect_protocol)
+        if request is None:
+            self._refuse(number, PROTOCOL_ERROR)  # section 8.1.1
+        else:
+            self.open(number, request[0], request[1], last)
+
+    def spend_window(self, size: int) -> None:
+        """Take octets from the window of the connection."""
+        window = self._window
+        window.current_window_size -= size
+        if window.current_window_size < 0:
+            raise Fault(FLOW_CONTROL_ERROR)
+
+    def return_window(self, size: int) -> None:
+        """Give the connection its window back at once: it never waits on one stream.
+
+        Only when the handlers together hold many windows' worth of octets is it kept back.
+        """
+        if self._held > self._held_max:
+            self._withheld += size
+            return
+        increment = self._window.process_bytes(size)
+        if increment:
+            self.outflow.octets.append(window_update(0, increment))
+
+    def data(self, stream: Stream, payload: bytes, size: int, last: bool) -> None:
+        """Take the content of a DATA frame; ``size`` counts its padding too."""
+        self.return_window(size)
+        stream.receive_window -= size
+        if stream.receive_window < 0:
+            raise Fault(FLOW_CONTROL_ERROR)
+        length = len(payload)
+        stream.received += length
+        stream.heard_at = self.now
+        expected = stream.expected
+        if expected != CHUNKED and (
+            stream.received > expected or (last and stream.received != expected)
+        ):
+            self._refuse(stream.number, PROTOCOL_ERROR)  # section 8.1.1
+            return
+        if self._adaptive is not None:
+            self._measure(size)
+        if last:
+            stream.remote_open = False
+        if stream.phase >= COMPLETE:
+            self._unwanted(stream, length, last)
+            return
+        if length:
+            stream.held += length
+            self._held += length
+        if size != length:
+            self._credit(stream, size - length)
+        if length or last:
+            stream.on_data(payload, last)
+
+    def _unwanted(self, stream: Stream, length: int, last: bool) -> None:
+        """Drop the body of a request whose response is over; a long one is told to stop."""
+        stream.held += length
+        self._held += length
+        if last:
+            self._close(stream)
+        elif stream.held > _UNREAD_MAX:
+            self.reset(stream, NO_ERROR)
+
+    def consumed(self, stream: Stream, size: int) -> None:
+        """Give back the window of octets that the application has taken."""
+        stream.held -= size
+        self._held -= size
+        if self._withheld and self._held <= self._held_max:
+            withheld, self._withheld = self._withheld, 0
+            self.return_window(withheld)
+            self.wake()
+        self._credit(stream, size)
+
+    def _credit(self, stream: Stream, size: int) -> None:
+        stream.credit += size
+        if stream.remote_open and stream.phase < COMPLETE:
+            credit = stream.credit
+            if credit * 2 >= self.receive_window or stream.receive_window <= 0:
+                stream.credit = 0
+                stream.receive_window += credit
+                self.outflow.octets.append(window_update(stream.number, credit))
+                self.wake()
+
+    def _trailers(self, number: int, fields: RawHeaders) -> None:
+        stream = self.streams.get(number)
+        if stream is None:
+            return
+        complete = stream.expected in (CHUNKED, stream.received)
+        if self.decoder.oversized or not complete or not valid_trailers(fields):
+            self._refuse(number, PROTOCOL_ERROR)
+            return
+        stream.remote_open = False
+        if stream.phase >= COMPLETE:
+            self._close(stream)
+        else:
+            stream.on_data(b"", True)
+
+    # The ends of streams.
+
+    def local_end(self, stream: Stream) -> None:
+        """The response is whole and on its way."""
+        if not stream.remote_open:
+            self._close(stream)
+        stream.on_complete()
+        if not self.busy:
+            self.wake()
+
+    def reset(self, stream: Stream, code: int) -> None:
+        """Reset a stream from our side."""
+        self.outflow.octets.append(rst_stream(stream.number, code))
+        self._break(stream, StreamClosedBy.SEND_RST_STREAM)
+        self.wake()
+
+    def release(self, stream: Stream) -> None:
+        """The application's run for a stream is over: a reset stream counts no longer."""
+        if stream.zombie:
+            stream.zombie = False
+            self.zombies -= 1
+
+    def _close(self, stream: Stream) -> None:
+        """Take a stream whose halves are both over from the table."""
+        number = stream.number
+        del self.streams[number]
+        self._closed[number] = StreamClosedBy.SEND_END_STREAM
+        if stream.held:
+            self._held -= stream.held
+            stream.held = 0
+        if not self.streams:
+            self._emptied()
+
+    def _break(self, stream: Stream, how: StreamClosedBy) -> None:
+        if self.streams.pop(stream.number, None) is None:
+            return
+        self._closed[stream.number] = how
+        self.outflow.delist(stream)
+        self._held -= stream.held
+        stream.held = 0
+        if stream.phase != COMPLETE:
+            stream.phase = BROKEN
+            stream.zombie = True
+            self.zombies += 1
+        stream.remote_open = False
+        if not self.streams:
+            self._emptied()
+        stream.on_reset()
+
+    def _emptied(self) -> None:
+        self._idle_since = self.now
+        if self._peer_leaving or self.phase == LEAVING:
+            self.phase = CLOSED
+
+    def _refuse(self, number: int, code: int) -> None:
+        """Reset a stream because of what the peer sent, within its budget (CVE-2025-8671)."""
+        if not self.guard.server_resets.spend(self.now):
+            raise Fault(ENHANCE_YOUR_CALM)
+        self._count_control(1)
+        stream = self.streams.get(number)
+        if stream is not None:
+            self.reset(stream, code)
+        else:
+            self._closed[number] = StreamClosedBy.SEND_RST_STREAM
+            self.outflow.octets.append(rst_stream(number, code))
+
+    def _refuse_oversized(self, number: int, last: bool) -> None:
+        """Answer 431 without an application (RFC 6585 section 5)."""
+        fields = [(b":status", b"431"), (b"content-length", b"0"), (b"server", b"granian")]
+        block = self.block_prefix() + encode_fields(fields) + self.lexicon.date
+        self.outflow.headers(number, block, True)
+        self._closed[number] = StreamClosedBy.SEND_END_STREAM
+        if not last:
+            self._refuse(number, NO_ERROR)
+
+    def _count_control(self, count: int) -> None:
+        """Count frames that the peer made us send and may not be reading (CVE-2019-9512)."""
+        self._control += count
+        if self._control > Guard.QUEUED_MAX:
+            raise Fault(ENHANCE_YOUR_CALM)
+
+    def _spend_odd(self) -> None:
+        if not self.guard.odd.spend(self.now):
+            raise Fault(ENHANCE_YOUR_CALM)
+
+    def _pass_milestone(self) -> None:
+        """Every so many requests: a new sample of resets, old streams forgotten, enough at last."""
+        self._milestone += Guard.SAMPLE
+        self.guard.reset = 0
+        self.forget()
+        if self._requests >= REQUESTS_MAX:
+            self.drain(self.now)
+
+    def forget(self) -> None:
+        """Keep the memory of closed streams bounded."""
+        surplus = len(self._closed) - _CLOSED_MAX
+        if surplus > 0:
+            for number in list(islice(self._closed, surplus)):
+                del self._closed[number]
+
+    # All other frames.
+
+    def _unusual(self, kind: int, flags: int, number: int, payload: bytes) -> None:
+        """Take any frame that is neither a whole header block nor DATA."""
+        if (number and kind in _ON_CONNECTION) or (not number and kind in _ON_STREAM):
+            raise Fault(PROTOCOL_ERROR)
+        size = _FIXED_SIZES.get(kind)
+        if size is not None and size != len(payload):
+            raise Fault(FRAME_SIZE_ERROR)
+        if kind == HEADERS:
+            self._begin_block(flags, number, payload)
+        elif kind == WINDOW_UPDATE:
+            self._window_update(number, int.from_bytes(payload, "big") & WINDOW_MAX)
+        elif kind == RST_STREAM:
+            self._rst_stream(number)
+        elif kind == SETTINGS:
+            self._settings(flags, payload)
+        elif kind == PING:
+            budget = self.guard.odd if flags & ACK else self.guard.pings
+            if not budget.spend(self.now):
+                raise Fault(ENHANCE_YOUR_CALM)
+            self._consult(frame(PING, flags, 0, payload), 0)
+        elif kind == GOAWAY:
+            if len(payload) < 8:
+                raise Fault(FRAME_SIZE_ERROR)
+            self._peer_leaving = True
+            if not self.streams:
+                self._emptied()
+        elif kind == PRIORITY:
+            self._priority(number, payload)
+        elif kind == PRIORITY_UPDATE:
+            self._priority_update(payload)
+        elif kind == CONTINUATION:
+            raise Fault(PROTOCOL_ERROR)  # section 6.10: outside a header block
+        elif kind == PUSH_PROMISE:
+            raise Fault(PROTOCOL_ERROR)  # section 8.4: a client cannot push
+        else:
+            self._spend_odd()  # section 4.1: ignored, but not without end
+
+    def _window_update(self, number: int, increment: int) -> None:
+        if not self.guard.update(self.now):
+            raise Fault(ENHANCE_YOUR_CALM)
+        if not number:
+            if not increment:
+                raise Fault(PROTOCOL_ERROR)
+            window = self.judge.outbound_flow_control_window + increment
+            if window > WINDOW_MAX:
+                raise Fault(FLOW_CONTROL_ERROR)
+            self.judge.outbound_flow_control_window = window
+            return
+        stream = self.streams.get(number)
+        if stream is None:
+            if self._is_idle(number):
+                raise Fault(PROTOCOL_ERROR)  # section 5.1
+            return
+        if not increment:
+            self._refuse(number, PROTOCOL_ERROR)
+        elif stream.send_window + increment > WINDOW_MAX:
+            self._refuse(number, FLOW_CONTROL_ERROR)
+        else:
+            stream.send_window += increment
+            if stream.queued:
+                self.outflow.enlist(stream)
+
+    def _rst_stream(self, number: int) -> None:
+        stream = self.streams.get(number)
+        if stream is None:
+            if self._is_idle(number):
+                raise Fault(PROTOCOL_ERROR)  # section 6.4
+            self._spend_odd()
+            return
+        premature = stream.phase < COMPLETE
+        self._break(stream, StreamClosedBy.RECV_RST_STREAM)
+        if premature and not self.guard.client_reset(self.now):
+            raise Fault(ENHANCE_YOUR_CALM)
+
+    def _is_idle(self, number: int) -> bool:
+        """Tell whether a stream was never opened; we open none ourselves."""
+        return not number & 1 or number > self.judge.highest_inbound_stream_id
+
+    def _settings(self, flags: int, payload: bytes) -> None:
+        if len(payload) % 6 or (flags & ACK and payload):
+            raise Fault(FRAME_SIZE_ERROR)
+        for _ in range(1 + len(payload) // 192):  # 32 values count as one frame
+            if not self.guard.settings.spend(self.now):
+                raise Fault(ENHANCE_YOUR_CALM)
+        self._consult(frame(SETTINGS, flags, 0, payload), 0)
+
+    def _priority(self, number: int, payload: bytes) -> None:
+        self._spend_odd()
+        if len(payload) != 5:
+            if self._is_idle(number):
+                raise Fault(FRAME_SIZE_ERROR)
+            self._refuse(number, FRAME_SIZE_ERROR)
+        elif int.from_bytes(payload[:4], "big") & STREAM_ID_MAX == number:
+            self._consult(frame(PRIORITY, 0, number, payload), number)
+
+    def _priority_update(self, payload: bytes) -> None:
+        """Change the priority of a stream, or keep it for one to come (RFC 9218 section 7.1)."""
+        self._spend_odd()
+        if len(payload) < 4:
+            raise Fault(FRAME_SIZE_ERROR)
+        number = int.from_bytes(payload[:4], "big") & STREAM_ID_MAX
+        if not number & 1:
+            raise Fault(PROTOCOL_ERROR)
+        priority = read_priority(payload[4:])
+        stream = self.streams.get(number)
+        if stream is not None:
+            self.outflow.relist(stream, priority[0])
+            stream.incremental = priority[1]
+        elif self._is_idle(number) and len(self._priorities) < self._max_streams:
+            self._priorities[number] = priority
+
+    # Asking h2.
+
+    def _consult(self, data: bytes, number: int) -> None:
+        """Let h2 judge one frame, briefed about the stream it is on."""
+        judge = self.judge
+        stream = self.streams.get(number)
+        if stream is not None:
+            judge.brief(stream)
+        try:
+            events = judge.receive_data(data)
+        except ProtocolError as error:
+            raise Fault(code_of(error)) from None
+        finally:
+            judge.streams.clear()
+        octets = judge.data_to_send()
+        if octets:
+            self._answer(octets)
+        for event in events:
+            self._on_event(event)
+
+    def _answer(self, octets: bytes) -> None:
+        """Queue the frames that h2 answers with, each within its budget."""
+        at = 0
+        while at < len(octets):
+            high, low, kind, _, number = FRAME_HEADER.unpack_from(octets, at)
+            at += 9 + (high << 16 | low)
+            if kind == RST_STREAM:
+                self._closed[number] = StreamClosedBy.SEND_RST_STREAM
+                if not self.guard.server_resets.spend(self.now):
+                    raise Fault(ENHANCE_YOUR_CALM)
+            if kind != WINDOW_UPDATE:
+                self._count_control(1)
+        self.outflow.octets.append(octets)
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, RequestReceived):
+            ended = event.stream_ended is not None
+            self.request(event.stream_id, event.headers, ended)
+        elif isinstance(event, DataReceived):
+            stream = self.streams.get(event.stream_id)
+            if stream is not None:
+                size = event.flow_controlled_length
+                self.data(stream, bytes(event.data), size, event.stream_ended is not None)
+        elif isinstance(event, TrailersReceived):
+            self._trailers(event.stream_id, event.headers)
+        elif isinstance(event, StreamReset):
+            stream = self.streams.get(event.stream_id)
+            if stream is not None:
+                self._break(stream, StreamClosedBy.SEND_RST_STREAM)
+        elif isinstance(event, RemoteSettingsChanged):
+            self._settings_changed(event)
+        elif isinstance(event, SettingsAcknowledged):
+            self._settings_acknowledged()
+        elif isinstance(event, PingAckReceived):
+            self._ping_acknowledged(event.ping_data)
+
+    def _settings_changed(self, event: RemoteSettingsChanged) -> None:
+        window = self.judge.remote_settings.initial_window_size
+        delta = window - self.send_window
+        self.send_window = window
+        if delta:  # section 6.9.2: windows may become negative
+            for stream in self.streams.values():
+                stream.send_window += delta
+                if stream.send_window > WINDOW_MAX:
+                    raise Fault(FLOW_CONTROL_ERROR)
+                if stream.queued:
+                    self.outflow.enlist(stream)
+
+    def _settings_acknowledged(self) -> None:
+        window = self.judge.local_settings.initial_window_size
+        delta = window - self.receive_window
+        self.receive_window = window
+        if delta:
+            for stream in self.streams.values():
+                stream.receive_window += delta
+
+    def _ping_acknowledged(self, data: Optional[bytes]) -> None:
+        if data == _DRAIN_PING and self.phase == DRAINING:
+            self._leave()
+        elif data == _LIVENESS_PING:
+            self._ping_due = 0.0
+        elif data == _ADAPTIVE_PING and self._adaptive is not None:
+            self._adapt(self._adaptive.answered(self.now, self._window.max_window_size))
+
+    # Adaptive windows.
+
+    def _measure(self, size: int) -> None:
+        """Count received octets, and ask how long a round trip takes while they come."""
+        if self._adaptive is not None and self._adaptive.received(size, self.now):
+            self.outflow.octets.append(frame(PING, 0, 0, _ADAPTIVE_PING))
+
+    def _adapt(self, window: int) -> None:
+        grown = window - self._window.max_window_size
+        if grown <= 0:
+            return
+        self._window.window_opened(grown)
+        self._held_max = _HELD_FACTOR * window
+        self.outflow.octets.append(window_update(0, grown))
+        self.judge.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: window})
+        self.outflow.octets.append(self.judge.data_to_send())
+
+    # Octets out.
+
+    def wake(self) -> None:
+        """Ask the engine to call ``collect`` before long, unless it is about to anyway."""
+        if not self.busy:
+            self.busy = True
+            self._on_wake()
+
+    def block_prefix(self) -> bytes:
+        """Take what the next header block must begin with (RFC 7541 section 4.2)."""
+        prefix = self.encoder.prefix
+        self.encoder.prefix = b""
+        return prefix
+
+    def collect(self, backlog: int) -> bytes:
+        """Take the octets for the transport: all frames queued, and DATA as there is room.
+
+        Args:
+            backlog: Octets given earlier that the transport has not passed on.
+        """
+        if not backlog:
+            self._control = 0
+        outflow = self.outflow
+        if outflow.waiting:
+            self._pump(_ROOM - backlog)
+        self.busy = False
+        octets = outflow.octets
+        if not octets:
+            return b""
+        data = b"".join(octets)
+        octets.clear()
+        return data
+
+    def _pump(self, room: int) -> None:
+        while room > 0:
+            touched, room = self.outflow.pump(room, self.now)
+            if not touched:
+                return
+            for stream in touched:
+                if stream.phase == BROKEN:
+                    continue
+                if stream.ending:
+                    if not stream.queued:
+                        self._finished(stream)
+                elif stream.waiting and stream.queued <= self._low_water:
+                    stream.waiting = False
+                    stream.on_writable()
+
+    def _finished(self, stream: Stream) -> None:
+        if stream.phase == COMPLETE:
+            return
+        if stream.trailers is not None:
+            stream.flush_end()
+        else:
+            stream.phase = COMPLETE
+            self.local_end(stream)
+
+    # Time, drain, end.
+
+    def drain(self, now: float) -> None:
+        """Announce the end: no more streams after a round trip, the open ones finish.
+
+        Spec:
+            RFC 9113 section 6.8.
+        """
+        self.now = now
+        if self.phase in (AWAITING_PREFACE, GREETING, OPEN):
+            self.phase = DRAINING
+            self._ping_at = now
+            self.outflow.octets += (
+                goaway(STREAM_ID_MAX, NO_ERROR),
+                frame(PING, 0, 0, _DRAIN_PING),
+            )
+            self.wake()
+
+    def _leave(self) -> None:
+        """Say which stream was the last."""
+        self.phase = LEAVING
+        self.outflow.octets.append(goaway(self.judge.highest_inbound_stream_id, NO_ERROR))
+        self.wake()
+        if not self.streams:
+            self._emptied()
+
+    def lost(self) -> None:
+        """The transport is gone: break every stream."""
+        self._end(NO_ERROR)
+
+    def tick(self, now: float) -> float:
+        """Do what is due, and tell in how many seconds to ask again."""
+        self.now = now
+        try:
+            return self._tick(now)
+        except Fault as fault:
+            self._fail(fault.code)
+            return CHECK_INTERVAL
+
+    def _tick(self, now: float) -> float:
+        if self.phase <= GREETING:
+            limit = PREFACE_TIMEOUT if self.phase == AWAITING_PREFACE else SETTINGS_TIMEOUT
+            left = self._opened_at + limit - now
+            if left <= 0:
+                raise Fault(PROTOCOL_ERROR)
+            return left
+        if self.phase == DRAINING:
+            if now - self._ping_at >= DRAIN_PING_TIMEOUT:
+                self._leave()
+            return min(CHECK_INTERVAL, DRAIN_PING_TIMEOUT)
+        due = CHECK_INTERVAL
+        if self.streams:
+            self._reap(now)
+        elif self.phase == OPEN:
+            due = self._idle_since + IDLE_TIMEOUT - now
+            if due <= 0:
+                self._leave()
+                return CHECK_INTERVAL
+        interval = self._plan.keep_alive_interval
+        if interval is not None:
+            due = min(due, self._keep_alive(now, interval))
+        return due
+
+    def _keep_alive(self, now: float, interval: float) -> float:
+        """Ask a silent peer whether it lives; close when it does not answer."""
+        if self._ping_due:
+            if now >= self._ping_due:
+                raise Fault(NO_ERROR)
+            return self._ping_due - now
+        left = self._ping_at + interval - now
+        if left > 0:
+            return left
+        self._ping_at = now
+        self._ping_due = now + self._plan.keep_alive_timeout
+        self.outflow.octets.append(frame(PING, 0, 0, _LIVENESS_PING))
+        self.wake()
+        return min(interval, self._plan.keep_alive_timeout)
+
+    def _reap(self, now: float) -> None:
+        """Reset streams whose peer neither reads nor writes (slow read, zero window)."""
+        for stream in list(self.streams.values()):
+            unread = stream.queued and now - stream.moved_at >= self._write_timeout
+            wanted = stream.remote_open and (stream.wants_body or stream.phase >= COMPLETE)
+            if unread or (wanted and now - stream.heard_at >= self._body_timeout):
+                self.reset(stream, CANCEL)
+
+    def _fail(self, code: int) -> None:
+        """Break off with a GOAWAY."""
+        if self.phase == CLOSED:
+            return
+        last = self.judge.highest_inbound_stream_id
+        self._end(code)
+        self.outflow.octets.append(goaway(last, code))
+        self.wake()
+
+    def _end(self, code: int) -> None:
+        self.phase = CLOSED
+        self.code = code
+        for stream in list(self.streams.values()):
+            self._break(stream, StreamClosedBy.SEND_RST_STREAM)
