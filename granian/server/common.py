@@ -48,6 +48,10 @@ CRASH_LOOP = 5.5
 SIGNAL_RACE = 0.25
 """Seconds in which a signal that a worker got may reach the supervisor as well."""
 
+IDLE_GRACE = 0.5
+"""Seconds in which a connection that outlives its worker may send one more request, to be told
+``Connection: close`` with the answer instead of being closed between two requests."""
+
 RELOAD_PATIENCE = 1.0
 """Seconds that workers get to finish when a file has changed: nobody waits for old code."""
 
@@ -526,12 +530,11 @@ class AbstractServer:
         if predecessor is not None and not predecessor.ended:
             logger.info("Stopping old worker-%d", number)
             predecessor.replaced = True
-            self._dismiss(predecessor)
+            self._dismiss(predecessor, IDLE_GRACE)
         return True
 
-    def _dismiss(self, member: Member) -> None:
-        limit = self.plan.workers_kill_timeout
-        self.crew.dismiss(member, limit, limit)
+    def _dismiss(self, member: Member, grace: float) -> None:
+        self.crew.dismiss(member, self.plan.workers_kill_timeout, grace)
 
     def _reload(self) -> None:
         """Replace all workers one after the other, without losing a request.
@@ -583,7 +586,7 @@ class AbstractServer:
             if member.phase <= SERVING:
                 for worker in self._workers_at(member.number):
                     logger.info("Stopping worker-%d", worker)
-                self._dismiss(member)
+                self._dismiss(member, 0.0)
         told = time.monotonic() + 1.0
         while self.crew.present:
             if self._hurried():

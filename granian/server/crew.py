@@ -161,13 +161,14 @@ class Crew:
         self._starting.remove(member)
         return predecessor
 
-    def dismiss(self, member: Member, limit: Optional[float], kill_after: Optional[float]) -> None:
+    def dismiss(self, member: Member, limit: Optional[float], grace: float) -> None:
         """Ask a member to finish and leave.
 
         Args:
             member: Who; nothing happens if it is leaving already.
-            limit: Seconds after which it drops what is left; None lets it finish.
-            kill_after: Seconds after which it is killed; None never.
+            limit: Seconds after which it is killed; shortly before, it drops what is left by
+                itself. None lets it finish.
+            grace: Seconds that its idle connections may use for one more request.
         """
         if member.phase > SERVING:
             return
@@ -175,9 +176,9 @@ class Crew:
         member.phase = LEAVING
         self._take_out(member)
         self.leaving.append(member)
-        if kill_after is not None:
-            member.kill_at = time.monotonic() + kill_after
-        member.body.link.tell(line.DRAIN, limit)
+        if limit is not None:
+            member.kill_at = time.monotonic() + limit
+        member.body.link.tell(line.DRAIN, [limit, grace])
         if loading:
             member.body.interrupt()
 

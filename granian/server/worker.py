@@ -11,7 +11,6 @@ Phases::
         +----- failed ------+------ halt ------+--------------------> STOPPED
 """
 
-import gc
 import logging
 import os
 import select
@@ -43,9 +42,14 @@ GRACE = 30.0
 kill timeout says otherwise."""
 
 _DISCONNECT_SHARE = 0.6
-_HALT_SHARE = 0.8
-"""Of the kill timeout: when streams are told, and when everything left is dropped, so that the
-worker leaves by itself, lifespan shutdown included, before the supervisor kills it."""
+_CANCEL_SHARE = 0.75
+_HALT_SHARE = 0.85
+"""Of the kill timeout: when applications hear of a disconnect, when their tasks are cancelled, and
+when everything left is dropped, so that the worker leaves by itself, lifespan shutdown included,
+before the supervisor kills it."""
+
+_ACCEPTOR_PATIENCE = 1.0
+"""Seconds that the listening thread gets to let go of its sockets."""
 
 _ORPHAN_DISCONNECT = 2.5
 _ORPHAN_HALT = 4.0
@@ -169,7 +173,6 @@ def run_worker(
     try:
         if application is None:
             application = load_application(assignment)
-            _settle_memory()
         if stopper is not None:
             stopper.loading = False
         worker.start(application)
@@ -229,8 +232,10 @@ class _Worker:
     def start(self, application: Any) -> None:
         from ..engine.runtime import Engine
 
+        first = self.sockets
         for number in range(self.assignment.replicas):
-            sockets = self.sockets if number == 0 else [sock.dup() for sock in self.sockets]
+            sockets = first if number == 0 else [sock.dup() for sock in first]
+            self.sockets = [*self.sockets, *sockets] if number else sockets
             engine = Engine(self.plan, application, sockets)
             engine.start()
             self.engines.append(engine)
@@ -277,7 +282,7 @@ class _Worker:
     def _listen(self) -> None:
         for what, value in self.link.heard():
             if what == line.DRAIN:
-                self._drain(value)
+                self._drain(*value)
             elif what == line.PING:
                 self.link.tell(line.PONG)
             elif what == line.HALT:
@@ -292,7 +297,7 @@ class _Worker:
         if stopper is not None:
             if stopper.signalled is not None and self.phase == SERVING:
                 self.link.tell(line.SIGNALLED, name_of(stopper.signalled))
-                self._drain(self.plan.workers_kill_timeout)
+                self._drain(self.plan.workers_kill_timeout, 0.0)
             if stopper.dump:
                 stopper.dump = False
                 self._dump()
@@ -317,24 +322,31 @@ class _Worker:
             self.reported = now
             self.link.tell(line.METRICS, self._counters())
 
-    def _drain(self, limit: Optional[float]) -> None:
+    def _drain(self, limit: Optional[float], grace: float) -> None:
+        """Finish what was received; ``grace`` is for idle connections, ``limit`` for all."""
         if self.phase != SERVING:
             return
         self.phase = DRAINING
         if self.stopper is not None:
             self.stopper.should_exit = True
         for engine in self.engines:
-            engine.drain()
+            engine.drain(grace)
+        for engine in self.engines:
+            engine.acceptor.join(_ACCEPTOR_PATIENCE)
+        # Once no process has it any more, the kernel refuses new connections.
+        for sock in self.sockets:
+            sock.close()
         now = time.monotonic()
         if limit is None:
             self.steps.append((now + GRACE, self._disconnect))
         else:
             self.steps.append((now + limit * _DISCONNECT_SHARE, self._disconnect))
+            self.steps.append((now + limit * _CANCEL_SHARE, self._cancel))
             self.steps.append((now + limit * _HALT_SHARE, self._halt))
 
     def _orphaned(self) -> None:
         logger.error("The main process has gone, worker-%d leaves", self.assignment.number)
-        self._drain(None)
+        self._drain(None, 0.0)
         now = time.monotonic()
         self.steps.append((now + _ORPHAN_DISCONNECT, self._disconnect))
         self.steps.append((now + _ORPHAN_HALT, self._halt))
@@ -363,6 +375,10 @@ class _Worker:
         for engine in self.engines:
             engine.disconnect_streams()
 
+    def _cancel(self) -> None:
+        for engine in self.engines:
+            engine.cancel_tasks()
+
     def _counters(self) -> Dict[str, int]:
         total: Dict[str, int] = {}
         for engine in self.engines:
@@ -376,12 +392,6 @@ class _Worker:
             text = " ".join(f"{key}={value}" for key, value in engine.describe().items())
             logger.info("State of worker-%d (PID %d): %s", number, os.getpid(), text)
             number += 1
-
-
-def _settle_memory() -> None:
-    """Keep what loading made out of the collector's sight: it is here to stay."""
-    gc.collect()
-    gc.freeze()
 
 
 def configure(assignment: Assignment) -> None:
