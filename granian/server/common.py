@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 
 from .. import net
 from .._loops import loops
@@ -40,6 +40,10 @@ from .signals import CHILD, DUMP, HANGUP, STOP_SIGNALS, Alarm, Handlers
 from .upkeep import Upkeep
 from .worker import Assignment
 
+if TYPE_CHECKING:
+    from .exporter import Exporter
+    from .reloader import Reloader
+
 Hook = TypeVar("Hook", bound=Callable[[], Any])
 
 CRASH_LOOP = 5.5
@@ -52,7 +56,7 @@ IDLE_GRACE = 0.5
 """Seconds in which a connection that outlives its worker may send one more request, to be told
 ``Connection: close`` with the answer instead of being closed between two requests."""
 
-RELOAD_PATIENCE = 1.0
+RELOAD_PATIENCE = 2.0
 """Seconds that workers get to finish when a file has changed: nobody waits for old code."""
 
 
@@ -195,7 +199,10 @@ class AbstractServer:
         self.crew = Crew(self._alarm, self._on_metrics)
         self._environment = Environment(worker.env_files)
         self._notifier = Notifier()
+        self._watch_at: Optional[float] = None
         self._upkeep = Upkeep(supervisor)
+        self._exporter: Optional[Exporter] = None
+        self._reloader: Optional[Reloader] = None
 
     def _expose(self, supervisor: SupervisorPlan, worker: WorkerPlan) -> None:
         self.target = worker.target
@@ -448,22 +455,32 @@ class AbstractServer:
         self._notifier.ready(f"Serving with {self.workers} workers")
 
     def _serve_loop(self) -> None:
+        if self._notifier.watchdog is not None:
+            self._watch_at = time.monotonic()
         while not self._stopping:
             self._see_deaths()
             self._respawn_due()
             if self.reload_signal and not self._stopping:
                 self._reload()
+            self._reload_on_change()
             self._replace_worn()
             if self._dump_signal:
                 self._dump()
+            self._feed_watchdog()
             if not self._stopping:
                 self.crew.pump(self._next_wait())
 
     def _next_wait(self) -> Optional[float]:
         if self.crew.dead or self.reload_signal or self._dump_signal:
             return 0.0
-        times = [*self._due.values(), *self._upkeep.times(self.crew)]
-        return max(0.0, min(times) - time.monotonic()) if times else None
+        now = time.monotonic()
+        waits = [when - now for when in (*self._due.values(), *self._upkeep.times(self.crew))]
+        if self._watch_at is not None:
+            waits.append(self._watch_at - now)
+        change = None if self._reloader is None else self._reloader.wait()
+        if change is not None:
+            waits.append(change)
+        return max(0.0, min(waits)) if waits else None
 
     def _see_deaths(self) -> None:
         while self.crew.dead and not self._stopping:
@@ -573,12 +590,49 @@ class AbstractServer:
 
     def _start_helpers(self) -> None:
         """Start what runs beside the workers."""
+        if self.plan.metrics is not None:
+            from .exporter import Exporter
+
+            self._exporter = Exporter(self.plan.metrics, self._upkeep.counts)
+            self._exporter.start()
+        if self.plan.reload is not None:
+            from .reloader import Reloader
+
+            self._reloader = Reloader(self.plan.reload, self.reload_filter, self._alarm.ring)
+            self._reloader.start()
 
     def _stop_helpers(self) -> None:
         """Stop what runs beside the workers."""
+        if self._exporter is not None:
+            self._exporter.stop()
+        if self._reloader is not None:
+            self._reloader.stop()
 
     def _on_metrics(self, member: Member) -> None:
-        """Take note of a worker's counters."""
+        if self._exporter is not None:
+            self._exporter.report(member.number, member.born, member.counters)
+
+    def _reload_on_change(self) -> None:
+        """Start all workers anew because a file has changed; nobody waits for old code."""
+        if self._reloader is None:
+            return
+        changes = self._reloader.take()
+        if not changes:
+            return
+        logger.info("Changes detected, reloading workers..")
+        for change, path in changes:
+            logger.info("%s: %s", change.name.capitalize(), path)
+        self._environment.apply()
+        for hook in self.hooks_reload:
+            hook()
+        self._due.clear()
+        limit = self.plan.workers_kill_timeout or RELOAD_PATIENCE
+        for member in self.crew.present:
+            self.crew.dismiss(member, limit, 0.0)
+        while self.crew.present and not self._stopping:
+            self.crew.pump(None)
+        if not self._stopping:
+            self._spawn_workers()
 
     def _stop_workers(self) -> None:
         """Let everybody finish; a second signal, or the kill timeout, ends the wait."""
@@ -603,6 +657,19 @@ class AbstractServer:
     def _hurried(self) -> bool:
         """A second signal; what comes with the first, through the process group, is one."""
         return len(self._signals) > 1 and self._signals[-1] - self._signals[0] > SIGNAL_RACE
+
+    def _feed_watchdog(self) -> None:
+        """Tell the service manager that all workers have answered since the last time."""
+        now = time.monotonic()
+        if self._watch_at is None or now < self._watch_at or self._notifier.watchdog is None:
+            return
+        self._watch_at = now + self._notifier.watchdog
+        members = self.crew.serving
+        if all(member.answered for member in members):
+            self._notifier.alive()
+        for member in members:
+            member.answered = False
+            member.body.link.tell(line.PING)
 
     def _dump(self) -> None:
         self._dump_signal = False
