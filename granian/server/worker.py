@@ -142,7 +142,7 @@ def load_application(assignment: Assignment) -> Any:
 
     plan = assignment.plan
     if assignment.loader is None:
-        return load_target(plan.target, wd=plan.working_dir, factory=plan.factory)
+        return load_target(plan.target, plan.working_dir, plan.factory, plan.interface)
     loaded = assignment.loader(plan.target) if assignment.wrap_loader else assignment.loader()
     return loaded() if plan.factory else loaded
 
