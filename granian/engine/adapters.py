@@ -102,4 +102,14 @@ def create_application(
             lifecycle.lifespan,
             access,
         )
+    if plan.interface == "rsgi":
+        from ..rsgi.application import RsgiApplication
+
+        assert runtime.loop is not None
+        assert runtime.tasks is not None
+        return RsgiApplication(target, runtime.loop, runtime.tasks.spawn, access)
+    if plan.interface == "wsgi":
+        from ..wsgi.application import WsgiApplication
+
+        return WsgiApplication(target, plan, access)
     raise FatalError(f"The interface {plan.interface} is not available")

@@ -25,6 +25,7 @@ from ..errors import AppError, PeerError
 from ..wire.head import CHUNKED, RequestHead
 from ..wire.http1 import reader
 from ..wire.http1.body import ChunkedBody
+from ..wire.http1.lane import Section
 from ..wire.http1.writer import (
     LAST_CHUNK,
     UNTIL_CLOSE,
@@ -77,6 +78,7 @@ class Http1Connection(Connection):
         "_plain",
         "_response",
         "_scanned",
+        "_section",
         "_wanted",
         "begin",
         "counters",
@@ -98,6 +100,7 @@ class Http1Connection(Connection):
         self._keep_alive = runtime.plan.http1.keep_alive
         self._partial: Optional[bytearray] = None
         self._pending = b""
+        self._section = Section()
         self._ended = False
         self._in_turn = False
         # for one exchange
@@ -139,7 +142,7 @@ class Http1Connection(Connection):
     def _serve(self, data: bytes) -> None:  # hot
         """Serve the requests at the front of ``data`` until one has to be waited for."""
         while True:
-            result = self.read_head(data)
+            result = self.read_head(data, self._section)
             if isinstance(result, int):
                 read = self._read_unusual(data)
                 if read is None:
