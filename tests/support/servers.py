@@ -6,7 +6,7 @@ process has ended. A server that dies or stays silent fails the test with all it
 
 import os
 import re
-import signal
+import signal as signals
 import socket
 import subprocess
 import sys
@@ -158,7 +158,7 @@ class GranianServer:
         self.reader.join(timeout)
         return code
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = PATIENCE) -> int:
+    def stop(self, number: int = signals.SIGTERM, timeout: float = PATIENCE) -> int:
         """Ask it to stop and wait; return the exit code."""
         if self.process.poll() is None:
             self.signal(number)
@@ -167,7 +167,7 @@ class GranianServer:
     def kill(self) -> None:
         """End the whole session of the server, whatever state it is in."""
         try:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            os.killpg(self.process.pid, signals.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass
         self.process.wait()
@@ -191,7 +191,6 @@ class EngineServer:
 
     def __init__(self, app: Any, interface: str = "asgi", **plan: Any) -> None:
         from granian.engine.runtime import Engine
-
         from granian.plan import Http1Plan, WorkerPlan
 
         http1 = Http1Plan(**plan.pop("http1", {}))
