@@ -9,7 +9,8 @@ decide framing or connection handling never enter the memo of plain fields, so a
 the line is inert; credentials and long lines stay out. RFC 9112 sections 2.1, 3, 5 and 6.
 """
 
-from typing import Dict, List, Optional, Tuple, TypeVar, Union
+import re
+from typing import Dict, List, Optional, Pattern, Tuple, TypeVar, Union
 
 from ..._typing import RawHeader
 from ..grammar import DIGITS, FIELD_VALUE, HOST, ORIGIN_REQUEST_LINE, TOKEN
@@ -33,16 +34,16 @@ _MEMO_LINE = 256  # octets; longer lines are seldom the same twice
 _MEMO_NAME = 64
 _MEMO_SECTION = 2048
 
-_FRAMING = frozenset(
-    (
-        b"connection",
-        b"content-length",
-        b"expect",
-        b"host",
-        b"transfer-encoding",
-        b"upgrade",
-    )
-)
+_FRAMING: Dict[bytes, Optional[Pattern[bytes]]] = {
+    b"connection": None,
+    b"content-length": DIGITS,
+    b"expect": re.compile(rb"100-continue", re.IGNORECASE),
+    b"host": HOST,
+    b"transfer-encoding": re.compile(rb"chunked"),
+    b"upgrade": None,
+}
+"""Fields that decide framing or connection handling, and the values that the lane understands."""
+
 _SECRET = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
 
 
@@ -70,12 +71,12 @@ class HeadLane:
         limit: Octets a head may have; a longer one is declined.
     """
 
-    __slots__ = ("_fields", "_hosts", "_known", "_limit", "_names", "_request_lines")
+    __slots__ = ("_fields", "_framing", "_known", "_limit", "_names", "_request_lines")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._request_lines: Dict[bytes, Tuple[str, str, bytes, bytes]] = {}
-        self._hosts: Dict[bytes, RawHeader] = {}
+        self._framing: Dict[bytes, RawHeader] = {}
         self._names: Dict[bytes, bytes] = {}
         self._fields: Dict[bytes, RawHeader] = {}
         self._known = self._fields.get
@@ -145,18 +146,19 @@ class HeadLane:
         lines = octets.split(b"\r\n")
         if len(lines) > MAX_FIELDS + 1:
             return False
-        # Every line looked up at once. What stands before the first CRLF is no line, and a host
+        # Every line looked up at once. What stands before the first CRLF is no line, and framing
         # is never in this memo: a host first and only inert lines after it is the usual GET.
         headers = list(map(self._known, lines))
         if headers.count(None) == 2:
             try:
-                headers[1] = self._hosts[lines[1]]
+                headers[1] = pair = self._framing[lines[1]]
             except KeyError:
                 pass
             else:
-                del headers[0]
-                head.headers = headers  # type: ignore[assignment]  # no None is left
-                return True
+                if pair[0] == b"host":
+                    del headers[0]
+                    head.headers = headers  # type: ignore[assignment]  # no None is left
+                    return True
         return self._read_fields(head, lines, headers)
 
     def _read_request_line(self, line: bytes) -> Optional[Tuple[str, str, bytes, bytes]]:
@@ -172,76 +174,80 @@ class HeadLane:
     def _read_fields(
         self, head: RequestHead, lines: List[bytes], headers: List[Optional[RawHeader]]
     ) -> bool:
-        """Read the field lines that are not in the memo; False declines the head."""
-        hosts, names = self._hosts, self._names
+        """Read the field lines that are not plain and known; False declines the head."""
+        known = self._framing
         framing: Dict[bytes, bytes] = {}
         at = 0
         for _ in range(headers.count(None) - 1):
             at = headers.index(None, at + 1)
             line = lines[at]
-            if line in hosts:
-                if b"host" in framing:
-                    return False
-                headers[at] = pair = hosts[line]
-                framing[b"host"] = pair[1]
-                continue
-            name, colon, value = line.partition(b":")
-            value = value.strip(b" \t")
             try:
-                lower = names[name]
+                pair = known[line]
             except KeyError:
-                if TOKEN.fullmatch(name) is None:
+                read = self._read_field(line)
+                if read is None:
                     return False
-                lower = name.lower()
-                if len(name) <= _MEMO_NAME:
-                    _remember(names, name, lower)
-            if not colon or FIELD_VALUE.fullmatch(value) is None:
-                return False
-            headers[at] = pair = (lower, value)
-            if lower in _FRAMING:
-                if lower in framing:
+                pair = read
+            headers[at] = pair
+            name = pair[0]
+            if name in _FRAMING:
+                if name in framing:
                     return False
-                framing[lower] = value
-                if len(line) <= _MEMO_LINE:
-                    if lower == b"host" and HOST.fullmatch(value):
-                        _remember(hosts, line, pair)
-                    elif lower == b"connection" and value.lower() == b"keep-alive":
-                        # What HTTP/1.1 does anyway: as inert as any other field.
-                        _remember(self._fields, line, pair)
-            elif len(line) <= _MEMO_LINE and lower not in _SECRET:
-                _remember(self._fields, line, pair)
+                framing[name] = pair[1]
         del headers[0]
         head.headers = headers  # type: ignore[assignment]  # no None is left
-        return self._apply_framing(head, framing)
+        return _apply_framing(head, framing)
 
-    def _apply_framing(self, head: RequestHead, framing: Dict[bytes, bytes]) -> bool:
-        """Fill in what the framing fields say, each of them given once; False declines."""
-        host = framing.get(b"host")
-        if host is None or HOST.fullmatch(host) is None:
-            return False
-        length = framing.get(b"content-length")
-        coding = framing.get(b"transfer-encoding")
-        if length is not None:
-            if coding is not None or DIGITS.fullmatch(length) is None:
-                return False
-            head.body_length = int(length)
-        elif coding is not None:
-            if coding != b"chunked":
-                return False
-            head.body_length = CHUNKED
-        connection = framing.get(b"connection")
-        if connection is not None:
-            options = [option.strip(b" \t") for option in connection.lower().split(b",")]
-            if b"close" in options:
-                head.keep_alive = False
-            if b"upgrade" in options and b"upgrade" in framing:
-                head.upgrade = framing[b"upgrade"].lower()
-        expectation = framing.get(b"expect")
-        if expectation is not None:
-            if expectation.lower() != b"100-continue":
-                return False
-            head.expects_continue = head.body_length != 0
+    def _read_field(self, line: bytes) -> Optional[RawHeader]:
+        """Read and remember one field line; None declines the head."""
+        name, colon, value = line.partition(b":")
+        value = value.strip(b" \t")
+        try:
+            lower = self._names[name]
+        except KeyError:
+            if TOKEN.fullmatch(name) is None:
+                return None
+            lower = name.lower()
+            if len(name) <= _MEMO_NAME:
+                _remember(self._names, name, lower)
+        if not colon or FIELD_VALUE.fullmatch(value) is None:
+            return None
+        pair = (lower, value)
+        if lower in _FRAMING:
+            valid = _FRAMING[lower]
+            if valid is not None and valid.fullmatch(value) is None:
+                return None
+            if len(line) <= _MEMO_LINE:
+                # A kept connection is what HTTP/1.1 gives anyway: inert.
+                inert = lower == b"connection" and value.lower() == b"keep-alive"
+                _remember(self._fields if inert else self._framing, line, pair)
+        elif len(line) <= _MEMO_LINE and lower not in _SECRET:
+            _remember(self._fields, line, pair)
+        return pair
+
+
+def _apply_framing(head: RequestHead, framing: Dict[bytes, bytes]) -> bool:
+    """Fill in what the framing fields say, each valid and given once; False declines."""
+    if b"host" not in framing:
+        return False
+    if len(framing) == 1:
         return True
+    length = framing.get(b"content-length")
+    if length is not None:
+        if b"transfer-encoding" in framing:
+            return False
+        head.body_length = int(length)
+    elif b"transfer-encoding" in framing:
+        head.body_length = CHUNKED
+    connection = framing.get(b"connection")
+    if connection is not None:
+        options = [option.strip(b" \t") for option in connection.lower().split(b",")]
+        if b"close" in options:
+            head.keep_alive = False
+        if b"upgrade" in options and b"upgrade" in framing:
+            head.upgrade = framing[b"upgrade"].lower()
+    head.expects_continue = b"expect" in framing and head.body_length != 0
+    return True
 
 
 def _remember(memo: Dict[bytes, T], key: bytes, meaning: T) -> None:
