@@ -9,11 +9,14 @@ import errno
 import logging
 import selectors
 import socket
+import sys
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Deque, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Deque, List, Optional, Sequence, Tuple
 
+from .._typing import Address
+from .poller import Newcomer
 from .wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -26,6 +29,31 @@ _STUCK = 0.1  # seconds in one turn after which a runtime gets no new sockets if
 _PAUSE = 0.2  # seconds without accepting when descriptors or memory ran out
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Listener:
+    """A listening socket and what its connections have in common, asked once.
+
+    Attributes:
+        address: The server's address, unless it differs from connection to connection.
+        set_options: Connections do not inherit the listener's options here.
+    """
+
+    __slots__ = ("address", "set_options", "sock")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        sock.setblocking(False)
+        name = sock.getsockname()
+        self.address: Optional[Address] = None
+        self.set_options = False
+        if sock.family == getattr(socket, "AF_UNIX", None):
+            self.address = (name if isinstance(name, str) else name.decode(), 0)
+            return
+        if name[0] not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+            self.address = name[:2]
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.set_options = not sys.platform.startswith("linux")
 
 
 class Acceptor(threading.Thread):
@@ -46,8 +74,9 @@ class Acceptor(threading.Thread):
         silence: float,
     ) -> None:
         super().__init__(name="granian-acceptor", daemon=True)
-        self._sockets = list(sockets)
+        self._listeners = [Listener(sock) for sock in sockets]
         self._runtimes = list(runtimes)
+        self._alone = len(self._runtimes) == 1
         self._limit = limit
         self._silence = silence
         self._wakeup = Wakeup()
@@ -56,7 +85,7 @@ class Acceptor(threading.Thread):
         self._listening = False
         self._resume_at = 0.0
         self._last_warning = -60.0
-        self._silent: Deque[Tuple[float, Runtime, int, socket.socket]] = deque()
+        self._silent: Deque[Tuple[float, Runtime, Newcomer]] = deque()
 
     # any thread
 
@@ -75,8 +104,6 @@ class Acceptor(threading.Thread):
     def run(self) -> None:
         """Accept until stopped."""
         self._selector.register(self._wakeup.fd, selectors.EVENT_READ, None)
-        for sock in self._sockets:
-            sock.setblocking(False)
         self._listen(True)
         try:
             while not self._stopping:
@@ -98,7 +125,7 @@ class Acceptor(threading.Thread):
         now = time.monotonic()
         while self._silent and self._silent[0][0] <= now:
             self._end_silent(self._silent.popleft())
-        if not self._listening and now >= self._resume_at and self._has_room():
+        if not self._listening and now >= self._resume_at and self._room() > 0:
             self._resume_at = 0.0
             self._listen(True)
 
@@ -113,20 +140,22 @@ class Acceptor(threading.Thread):
         if on == self._listening:
             return
         self._listening = on
-        for sock in self._sockets:
+        for listener in self._listeners:
             if on:
-                self._selector.register(sock, selectors.EVENT_READ, sock)
+                self._selector.register(listener.sock, selectors.EVENT_READ, listener)
             else:
-                self._selector.unregister(sock)
+                self._selector.unregister(listener.sock)
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: Listener) -> None:
+        accept = listener.sock.accept
+        room = self._room()
         for _ in range(_BATCH):
-            if not self._has_room() and not self._shed():
+            if room <= 0 and not self._shed():
                 # Full: idle connections make room, and the backlog waits for it.
                 self._listen(False)
                 return
             try:
-                sock, _ = listener.accept()
+                sock, client = accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -134,41 +163,41 @@ class Acceptor(threading.Thread):
                     self._pause(error)
                     return
                 continue  # this one was dead before it was accepted; the next may live
-            self._offer(sock)
+            room -= 1
+            self._offer(listener, sock, client)
+        silent = self._silent
+        # Most of the front has spoken since: drop what no longer needs watching.
+        while silent:
+            _, owner, newcomer = silent[0]
+            if owner.poller.newcomers.get(newcomer.fd) is newcomer:
+                break
+            silent.popleft()
 
-    def _offer(self, sock: socket.socket) -> None:
-        runtime = self._choose()
+    def _offer(self, listener: Listener, sock: socket.socket, client: Any) -> None:
+        runtime = self._runtimes[0] if self._alone else self._choose()
         try:
             sock.setblocking(False)
-            if sock.family != socket.AF_UNIX:
+            if listener.set_options:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            fd = sock.fileno()
-            runtime.poller.offer(sock)
+            server = listener.address or sock.getsockname()[:2]
+            newcomer = Newcomer(sock, client[:2] if client else None, server)
+            runtime.poller.offer(newcomer)
         except OSError:
             sock.close()
             return
-        silent = self._silent
-        silent.append((time.monotonic() + self._silence, runtime, fd, sock))
-        # Most of the front has spoken since: drop what no longer needs watching.
-        while silent:
-            _, owner, fd, first = silent[0]
-            if owner.poller.newcomers.get(fd) is first:
-                break
-            silent.popleft()
+        self._silent.append((time.monotonic() + self._silence, runtime, newcomer))
 
     def _choose(self) -> "Runtime":
         """Take the least loaded runtime that is not stuck in a long turn."""
         runtimes = self._runtimes
-        if len(runtimes) == 1:
-            return runtimes[0]
         now = time.monotonic()
         free: List[Runtime] = [
             runtime for runtime in runtimes if not 0.0 < runtime.poller.busy_since < now - _STUCK
         ]
         return min(free or runtimes, key=_load)
 
-    def _has_room(self) -> bool:
-        return sum(map(_load, self._runtimes)) < self._limit
+    def _room(self) -> int:
+        return self._limit - sum(map(_load, self._runtimes))
 
     def _shed(self) -> bool:
         """Give up silent newcomers, else have a runtime close idle connections; True if any."""
@@ -180,15 +209,12 @@ class Acceptor(threading.Thread):
             runtime.post(runtime.shed_idle)
         return False
 
-    def _end_silent(self, entry: Tuple[float, "Runtime", int, socket.socket]) -> bool:
+    def _end_silent(self, entry: Tuple[float, "Runtime", Newcomer]) -> bool:
         """Close a socket that nobody has served yet; False if its first octets were quicker."""
-        _, runtime, fd, sock = entry
-        if runtime.poller.newcomers.get(fd) is not sock:
+        _, runtime, newcomer = entry
+        if not runtime.poller.withdraw(newcomer):
             return False
-        taken = runtime.poller.withdraw(fd)
-        if taken is None:
-            return False
-        taken.close()
+        newcomer.sock.close()
         return True
 
     def _pause(self, error: OSError) -> None:

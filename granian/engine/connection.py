@@ -10,9 +10,8 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING, Any, Deque, Optional, Tuple
 
-from .._typing import Address
 from .deadlines import NEVER
-from .poller import READ, WRITE
+from .poller import READ, WRITE, Newcomer
 
 if TYPE_CHECKING:
     import asyncio
@@ -71,9 +70,9 @@ class Connection:
     handler: Any
     context: Any
 
-    def __init__(self, sock: socket.socket, runtime: "Runtime") -> None:
-        self.sock = sock
-        self.fd = sock.fileno()
+    def __init__(self, newcomer: Newcomer, runtime: "Runtime") -> None:
+        self.sock = sock = newcomer.sock
+        self.fd = newcomer.fd
         self.recv = sock.recv
         self.send_octets = sock.send
         self.runtime = runtime
@@ -81,7 +80,8 @@ class Connection:
         self.loop: Optional[asyncio.AbstractEventLoop] = runtime.loop
         self.scheme = "http"
         self.tls: Optional[Any] = None
-        self.client, self.server = _addresses_of(sock)
+        self.client = newcomer.client
+        self.server = newcomer.server
         self.handler = None
         self._out: Deque[bytes] = deque()
         self.out_size = 0
@@ -282,14 +282,3 @@ class Connection:
         except OSError:
             pass  # already gone, which is what was wanted
         self.lose()
-
-
-def _addresses_of(sock: socket.socket) -> Tuple[Optional[Address], Optional[Address]]:
-    """Return the peer's and our own address; a Unix socket's peer has none.
-
-    Raises:
-        OSError: The peer is gone already.
-    """
-    if sock.family == socket.AF_UNIX:
-        return None, (str(sock.getsockname()), 0)
-    return sock.getpeername()[:2], sock.getsockname()[:2]

@@ -38,7 +38,7 @@ from ..wire.status import refusal
 from ..wire.waist import Fields
 from .connection import HIGH_WATER, LINGER_TIME, Connection
 from .deadlines import NEVER
-from .poller import READ
+from .poller import READ, Newcomer
 
 if TYPE_CHECKING:
     from .runtime import Runtime
@@ -87,8 +87,8 @@ class Http1Connection(Connection):
         "writer",
     )
 
-    def __init__(self, sock: socket.socket, runtime: "Runtime") -> None:
-        super().__init__(sock, runtime)
+    def __init__(self, newcomer: Newcomer, runtime: "Runtime") -> None:
+        super().__init__(newcomer, runtime)
         # for the life of the worker
         self.read_head = runtime.lane.read_head
         self.writer = runtime.writer

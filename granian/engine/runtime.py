@@ -22,7 +22,7 @@ from ..wire.date import date_line
 from ..wire.http1.lane import HeadLane
 from ..wire.http1.writer import HeadWriter
 from .acceptor import Acceptor
-from .poller import create_poller
+from .poller import Newcomer, create_poller
 from .wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -147,12 +147,12 @@ class Runtime:
         self.state = SERVING
         self.started.set()
 
-    def _welcome(self, sock: socket.socket) -> None:
+    def _welcome(self, newcomer: Newcomer) -> None:
         """Make a connection of a socket whose first octets have arrived."""
         from .http1 import Http1Connection
 
         self.counters.connections_handled += 1
-        connection = Http1Connection(sock, self)
+        connection = Http1Connection(newcomer, self)
         self.poller.replace(connection)
         if self.state == DRAINING:
             connection.drain()
