@@ -26,6 +26,7 @@ _log = logging.getLogger("_granian")
 
 _BATCH = 64  # sockets accepted before the listener is asked again
 _STUCK = 0.1  # seconds in one turn after which a runtime gets no new sockets if another is free
+_GATHER = 0.001  # seconds in which connections gather while every runtime is busy
 _PAUSE = 0.2  # seconds without accepting when descriptors or memory ran out
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -117,6 +118,10 @@ class Acceptor(threading.Thread):
 
     def _turn(self) -> None:
         events = self._selector.select(self._wait_time())
+        if all(runtime.poller.busy_since for runtime in self._runtimes):
+            # Nobody could serve a newcomer now: let some more arrive, and fight for the
+            # interpreter once for all of them (benchmarks: asgi-close).
+            time.sleep(_GATHER)
         for key, _ in events:
             if key.data is None:
                 self._wakeup.on_readable()

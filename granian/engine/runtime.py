@@ -22,6 +22,7 @@ from ..wire.date import date_line
 from ..wire.http1.lane import HeadLane
 from ..wire.http1.writer import HeadWriter
 from .acceptor import Acceptor
+from .http1 import Http1Connection
 from .poller import Newcomer, create_poller
 from .wakeup import Wakeup
 
@@ -149,8 +150,6 @@ class Runtime:
 
     def _welcome(self, newcomer: Newcomer) -> None:
         """Make a connection of a socket whose first octets have arrived."""
-        from .http1 import Http1Connection
-
         self.counters.connections_handled += 1
         connection = Http1Connection(newcomer, self)
         self.poller.replace(connection)
