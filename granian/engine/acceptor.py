@@ -29,6 +29,8 @@ _STUCK = 0.1  # seconds in one turn after which a runtime gets no new sockets if
 _GATHER = 0.001  # seconds in which connections gather while every runtime is busy
 _PAUSE = 0.2  # seconds without accepting when descriptors or memory ran out
 
+_GRACE_TICK = 0.05  # seconds between two looks at who has spoken, while the last ones may
+
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -65,6 +67,10 @@ class Acceptor(threading.Thread):
         runtimes: Where connections go.
         limit: Connections the worker may have open.
         silence: Seconds a connection may stay silent before its first octet.
+
+    Attributes:
+        offering: Runtimes may still be offered sockets; they do not end before.
+        listening_ended: Set when the listeners are not watched any more.
     """
 
     def __init__(
@@ -80,9 +86,12 @@ class Acceptor(threading.Thread):
         self._alone = len(self._runtimes) == 1
         self._limit = limit
         self._silence = silence
+        self.offering = False
+        self.listening_ended = threading.Event()
         self._wakeup = Wakeup()
         self._selector = selectors.DefaultSelector()
         self._stopping = False
+        self._grace = 0.0
         self._listening = False
         self._resume_at = 0.0
         self._last_warning = -60.0
@@ -90,8 +99,9 @@ class Acceptor(threading.Thread):
 
     # any thread
 
-    def stop(self) -> None:
-        """Accept nothing more; the thread ends."""
+    def stop(self, grace: float = 0.0) -> None:
+        """Accept nothing more; the thread ends, ``grace`` seconds later if somebody is silent."""
+        self._grace = grace
         self._stopping = True
         self._wakeup.post(_nothing)
 
@@ -109,12 +119,29 @@ class Acceptor(threading.Thread):
         try:
             while not self._stopping:
                 self._turn()
+            self._leave()
         finally:
-            self._listen(False)
             self._selector.close()
-            while self._silent:
-                self._end_silent(self._silent.popleft())
             self._wakeup.close()
+            self.offering = False
+            for runtime in self._runtimes:
+                runtime.post(runtime.end_when_empty)
+
+    def _leave(self) -> None:
+        """Let go of the listeners, then of those who were accepted and have said nothing."""
+        if self._listening:
+            # What waits in the backlog may have been sent already, and is lost with the socket.
+            for listener in self._listeners:
+                self._accept(listener)
+        self._listen(False)
+        self.listening_ended.set()
+        end = time.monotonic() + self._grace
+        while any(map(_is_silent, self._silent)) and time.monotonic() < end:
+            self._selector.select(min(_GRACE_TICK, max(0.0, end - time.monotonic())))
+            self._wakeup.on_readable()
+        for entry in self._silent:
+            if not _has_spoken(entry[2].sock):
+                self._end_silent(entry)
 
     def _turn(self) -> None:
         events = self._selector.select(self._wait_time())
@@ -236,6 +263,19 @@ class Acceptor(threading.Thread):
 def _load(runtime: "Runtime") -> int:
     poller = runtime.poller
     return len(poller.connections) + len(poller.newcomers)
+
+
+def _is_silent(entry: "Tuple[float, Runtime, Newcomer]") -> bool:
+    _, runtime, newcomer = entry
+    return runtime.poller.newcomers.get(newcomer.fd) is newcomer
+
+
+def _has_spoken(sock: socket.socket) -> bool:
+    """Tell whether octets wait that a busy runtime has not come to yet."""
+    try:
+        return bool(sock.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return False
 
 
 def _nothing() -> None:

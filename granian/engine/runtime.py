@@ -36,6 +36,8 @@ _log = logging.getLogger("_granian")
 
 STARTING, SERVING, DRAINING, STOPPED = range(4)
 
+_MOMENT = 0.05  # seconds that an idle connection has at least: its request may have arrived already
+
 _SHED_SHARE = 32  # of the connections, one in so many is given up at a time when the worker is full
 
 
@@ -154,7 +156,7 @@ class Runtime:
         connection = Http1Connection(newcomer, self)
         self.poller.replace(connection)
         if self.state == DRAINING:
-            connection.drain()
+            connection.drain(_MOMENT)
         connection.on_readable()
 
     def _on_second(self) -> None:
@@ -169,7 +171,7 @@ class Runtime:
         """A connection of this runtime has closed."""
         self.application.disconnect(connection.context)
         if self.state == DRAINING:
-            self._end_when_empty()
+            self.end_when_empty()
         else:
             self.engine.acceptor.on_closed()
 
@@ -194,10 +196,13 @@ class Runtime:
             return
         self.state = DRAINING
         for connection in self.connections():
-            connection.drain(grace)
-        self._end_when_empty()
+            connection.drain(max(grace, _MOMENT))
+        self.end_when_empty()
 
-    def _end_when_empty(self) -> None:
+    def end_when_empty(self) -> None:
+        """End if this runtime is draining and nothing is left to serve."""
+        if self.state != DRAINING or self.engine.acceptor.offering:
+            return
         if len(self.poller.connections) > 1 or self.poller.newcomers:
             return
         pending = self.tasks.pending if self.tasks is not None else None
@@ -209,7 +214,7 @@ class Runtime:
 
     def _on_task_done(self, _: object) -> None:
         if self.state == DRAINING:
-            self.post(self._end_when_empty)
+            self.post(self.end_when_empty)
 
     def end(self) -> None:
         """Stop the thread's loop now."""
@@ -279,6 +284,7 @@ class Engine:
         # visited by every collection, nor be copied by one in a forked child.
         gc.collect()
         gc.freeze()
+        self.acceptor.offering = True
         self.acceptor.start()
 
     # any thread
@@ -290,7 +296,7 @@ class Engine:
             grace: Seconds an idle connection may use to send one more request, answered as its
                 last.
         """
-        self.acceptor.stop()
+        self.acceptor.stop(max(grace, _MOMENT))
         for runtime in self.runtimes:
             runtime.post(lambda runtime=runtime: runtime.drain(grace))  # type: ignore[misc]
 
