@@ -543,6 +543,8 @@ class Http1Connection(Connection):
 
     def _resume_later(self) -> None:
         """Serve the pipelined request in a turn of its own, not on the application's stack."""
+        # Nothing is read until then: later octets must not overtake those that wait.
+        self.watch(self.events & ~READ)
         self.runtime.post(self._resume)
 
     def _resume(self) -> None:

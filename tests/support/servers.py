@@ -146,7 +146,7 @@ class GranianServer:
                     raise AssertionError(f"{why}: {wanted.pattern!r}; log:\n{self.log}")
                 self.changed.wait(min(left, 0.5))
 
-    def signal(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         self.process.send_signal(number)
 
     def wait(self, timeout: float = PATIENCE) -> int:
@@ -161,7 +161,7 @@ class GranianServer:
     def stop(self, number: int = signals.SIGTERM, timeout: float = PATIENCE) -> int:
         """Ask it to stop and wait; return the exit code."""
         if self.process.poll() is None:
-            self.signal(number)
+            self.send_signal(number)
         return self.wait(timeout)
 
     def kill(self) -> None:
