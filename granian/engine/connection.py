@@ -5,6 +5,7 @@ Only the owner closes the descriptor, and always after the poller forgot it.
 """
 
 import os
+import select
 import socket
 import struct
 from collections import deque
@@ -222,6 +223,52 @@ class Connection:
         data = os.pread(descriptor, min(count, 65_536), offset)
         return self.send_octets(data) if data else 0
 
+    # waiting, where the application's thread owns the connection (WSGI)
+
+    def receive_now(self, seconds: float) -> bytes:
+        """Wait for octets and return them; never empty.
+
+        Raises:
+            ConnectionError: The peer ended or broke the connection, or sent nothing in time.
+        """
+        while not self.closed:
+            try:
+                data = self.recv(65_536)
+            except (BlockingIOError, InterruptedError):
+                if wait_ready(self.fd, READ | (WRITE if self.out_size else 0), seconds):
+                    if self.out_size:
+                        self._flush_now()
+                    continue
+                self.reset()
+                raise ConnectionAbortedError("the peer sent nothing for too long") from None
+            except OSError:
+                break
+            if not data:
+                break
+            return data
+        self.lose()
+        raise ConnectionResetError("the peer has left")
+
+    def wait_writable(self) -> None:
+        """See ``waist.BlockingResponder.wait_writable``; waits on this thread."""
+        while self.out_size > LOW_WATER:
+            before = self.out_size
+            self._flush_now()
+            if self.out_size == before and not wait_ready(
+                self.fd, WRITE, self.runtime.plan.write_timeout
+            ):
+                self.reset()
+        if self.closed:
+            raise ConnectionResetError("the peer has left, or takes nothing")
+
+    def _flush_now(self) -> None:
+        try:
+            self._flush()
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError:
+            self.lose()
+
     # time and readiness
 
     def arm(self, seconds: float) -> None:
@@ -282,3 +329,15 @@ class Connection:
         except OSError:
             pass  # already gone, which is what was wanted
         self.lose()
+
+
+def wait_ready(fd: int, events: int, seconds: float) -> bool:
+    """Wait until a descriptor is ready; False when the time ran out first."""
+    if not hasattr(select, "poll"):
+        reading, writing = [fd] if events & READ else [], [fd] if events & WRITE else []
+        return any(select.select(reading, writing, [], seconds))
+    poll = select.poll()
+    poll.register(
+        fd, (select.POLLIN if events & READ else 0) | (select.POLLOUT if events & WRITE else 0)
+    )
+    return bool(poll.poll(seconds * 1000.0))

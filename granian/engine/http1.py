@@ -331,6 +331,27 @@ class Http1Connection(Connection):
         self.watch(self.events | READ)
         self.arm(self.runtime.plan.body_read_timeout)
 
+    def pull_body(self) -> bytes:
+        """See ``waist.BlockingResponder.pull_body``; waits on this thread."""
+        while self._body_open:
+            if self.phase != SERVING:
+                raise ConnectionAbortedError("the connection has ended")
+            self.want_body(0)
+            data = self.receive_now(self.runtime.plan.body_read_timeout)
+            try:
+                content = self._cut_body(data)
+            except PeerError as error:
+                if self._response == _NOT_STARTED:
+                    self._refuse(error)
+                else:
+                    self.lose()
+                raise ConnectionAbortedError(error.reason) from None
+            if content:
+                return content
+        self._wanted = False
+        self.deadline = NEVER
+        return b""
+
     # answering
 
     def respond(self, status: int, headers: Fields, body: bytes) -> None:  # hot
@@ -545,9 +566,10 @@ class Http1Connection(Connection):
         """Serve the pipelined request in a turn of its own, not on the application's stack."""
         # Nothing is read until then: later octets must not overtake those that wait.
         self.watch(self.events & ~READ)
-        self.runtime.post(self._resume)
+        self.runtime.resume(self)
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Serve the request that came before its turn."""
         if self.phase == IDLE and self._pending and self._partial is None:
             data, self._pending = self._pending, b""
             self.watch(self.events | READ)

@@ -23,7 +23,7 @@ from ..wire.http1.lane import HeadLane
 from ..wire.http1.writer import HeadWriter
 from .acceptor import Acceptor
 from .http1 import Http1Connection
-from .poller import Newcomer, create_poller
+from .poller import Newcomer, Poller, create_poller
 from .wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Runtime:
         self.lane = HeadLane(self.plan.http1.buffer_size)
         self.writer = HeadWriter(date_line(time.time()))
         self.application: Any = None
-        self.poller = create_poller(self._welcome, self._on_second)
+        self.poller = self._create_poller()
         self._wakeup = Wakeup()
         self.poller.adopt(self._wakeup)
         self.thread = threading.Thread(
@@ -89,11 +89,18 @@ class Runtime:
         self.started = threading.Event()
         self.failure: Optional[BaseException] = None
 
+    def _create_poller(self) -> Poller:
+        return create_poller(self._welcome, self._on_second)
+
     # any thread
 
     def post(self, call: Callable[[], None]) -> None:
         """Run ``call`` on this runtime's thread."""
         self._wakeup.post(call)
+
+    def resume(self, connection: Any) -> None:
+        """Have a connection serve what it received early, in a turn of its own."""
+        self._wakeup.post(connection.resume)
 
     # the runtime's thread
 
