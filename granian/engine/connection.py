@@ -79,11 +79,11 @@ class Connection:
         self.runtime = runtime
         self.poller = runtime.poller
         self.loop: Optional[asyncio.AbstractEventLoop] = runtime.loop
-        self.scheme = "http"
-        self.tls: Optional[Any] = None
+        self.tls: Optional[Any] = getattr(sock, "facts", None)
+        self.scheme = "http" if self.tls is None else "https"
         self.client = newcomer.client
         self.server = newcomer.server
-        self.handler = None
+        self.handler = self.context = None
         self._out: Deque[bytes] = deque()
         self.out_size = 0
         self._file: Optional[Tuple[int, int, int]] = None
@@ -109,6 +109,11 @@ class Connection:
     def on_lost(self) -> None:
         """The transport failed or the connection was closed: tell the application, once."""
         raise NotImplementedError
+
+    def disconnect_streams(self) -> None:
+        """Tell the application that its client is gone, though it is not."""
+        if self.handler is not None:
+            self.handler.on_disconnect()
 
     def drain(self, grace: float = 0.0) -> None:
         """End soon: answer what was received; what is idle may use ``grace`` seconds more."""
@@ -286,6 +291,17 @@ class Connection:
     def on_hangup(self) -> None:
         """The peer has gone while it was not read from."""
         self.lose()
+
+    # becoming another protocol
+
+    def give_up(self) -> Newcomer:
+        """Hand the socket over: this object serves it no longer, and another must be made."""
+        newcomer = Newcomer(self.sock, self.client, self.server)
+        self.poller.deadlines.discard(self)
+        if self.context is not None:
+            self.runtime.application.disconnect(self.context)
+        self.fd = -1
+        return newcomer
 
     # closing
 

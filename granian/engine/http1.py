@@ -19,7 +19,7 @@ Phases::
 
 import os
 import socket
-from typing import TYPE_CHECKING, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from ..errors import AppError, PeerError
 from ..wire.head import CHUNKED, RequestHead
@@ -53,6 +53,9 @@ _NO_BODY = -3  # framing of a streamed response whose content is not sent
 
 MAX_DISCARD = 65_536
 """Octets of a body nobody read that are received to keep the connection (RFC 9112 section 9.3)."""
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What a client says that speaks HTTP/2 (RFC 9113 section 3.4)."""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE_LINE = b"connection: close\r\n"
@@ -178,6 +181,8 @@ class Http1Connection(Connection):
 
     def _read_unusual(self, data: bytes) -> Optional[Tuple[RequestHead, int]]:
         """Read what the lane declined, or keep what is not a whole head yet."""
+        if data[:3] == b"PRI" and self._head is None and self._is_preface(data):
+            return None
         limit = self.runtime.plan.http1.buffer_size
         end = reader.find_end(data, 2 if data[:2] == b"\r\n" else 0)
         try:
@@ -189,6 +194,25 @@ class Http1Connection(Connection):
         except PeerError as error:
             self._refuse(error)
             return None
+
+    def _is_preface(self, data: bytes) -> bool:
+        """Become HTTP/2 where a client speaks it unasked, or wait for the rest of its preface.
+
+        RFC 9113 section 3.3.
+        """
+        if self.runtime.plan.http == "1" or data[:24] != PREFACE[: len(data)]:
+            return False
+        if len(data) < len(PREFACE):
+            self._keep_partial(data)
+            return True
+        draining = not self._keep_alive
+        connection: Any = self.runtime.protocol("h2")(self.give_up(), self.runtime)
+        self.phase = CLOSED
+        self.poller.replace(connection)
+        connection.feed(data)
+        if draining and not connection.closed:
+            connection.drain()
+        return True
 
     def _keep_partial(self, data: bytes) -> None:
         self._partial = bytearray(data)

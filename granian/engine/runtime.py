@@ -29,8 +29,10 @@ from .wakeup import Wakeup
 if TYPE_CHECKING:
     import asyncio
 
+    from ..wire.http2.compression import Lexicon
     from .bridge import EagerTasks
     from .connection import Connection
+    from .tls import TlsContext
 
 _log = logging.getLogger("_granian")
 
@@ -67,6 +69,7 @@ class Runtime:
         application: The interface around the target (``waist.Application``).
         lane: Reads heads; its memos are this thread's.
         writer: Renders heads; likewise.
+        lexicon: What HTTP/2 connections share, once there is one.
     """
 
     def __init__(self, engine: "Engine", index: int) -> None:
@@ -79,6 +82,8 @@ class Runtime:
         self.tasks: Optional[EagerTasks] = None
         self.lane = HeadLane(self.plan.http1.buffer_size)
         self.writer = HeadWriter(date_line(time.time()))
+        self.lexicon: Optional[Lexicon] = None
+        self._greet: Callable[[Newcomer, Runtime], Connection]
         self.application: Any = None
         self.poller = self._create_poller()
         self._wakeup = Wakeup()
@@ -153,21 +158,42 @@ class Runtime:
             asyncio.set_event_loop(None)
             loop.close()
 
+    def protocol(self, alpn: Optional[str]) -> "Callable[[Newcomer, Runtime], Connection]":
+        """Choose who serves a connection for which ALPN chose this, or nothing.
+
+        Where HTTP/1 is chosen and HTTP/2 allowed, a preface still leads to HTTP/2.
+        """
+        if self.plan.http == "2" or alpn == "h2":
+            from .http2 import Http2Connection
+
+            return Http2Connection
+        from .http1 import Http1Connection
+
+        return Http1Connection
+
     def _begin_serving(self) -> None:
+        if self.engine.tls is None:
+            self._greet = self.protocol(None)
+        else:
+            from .tls import TlsHandshake
+
+            self._greet = TlsHandshake
         self.state = SERVING
         self.started.set()
 
     def _welcome(self, newcomer: Newcomer) -> None:
         """Make a connection of a socket whose first octets have arrived."""
         self.counters.connections_handled += 1
-        connection = Http1Connection(newcomer, self)
+        connection = self._greet(newcomer, self)
         self.poller.replace(connection)
         if self.state == DRAINING:
             connection.drain(_MOMENT)
         connection.on_readable()
 
     def _on_second(self) -> None:
-        self.writer.date = date_line(time.time())
+        self.writer.date = line = date_line(time.time())
+        if self.lexicon is not None:
+            self.lexicon.set_date(line[6:-2])
 
     def log_refusal(self, connection: "Connection", error: PeerError) -> None:
         """Say at debug level why a client was refused: its fault, not the operator's."""
@@ -176,11 +202,17 @@ class Runtime:
 
     def on_closed(self, connection: "Connection") -> None:
         """A connection of this runtime has closed."""
-        self.application.disconnect(connection.context)
+        if connection.context is not None:
+            self.application.disconnect(connection.context)
         if self.state == DRAINING:
             self.end_when_empty()
         else:
             self.engine.acceptor.on_closed()
+
+    @property
+    def draining(self) -> bool:
+        """Tell whether nothing new is taken."""
+        return self.state == DRAINING
 
     def connections(self) -> "List[Connection]":
         """Return the connections being served."""
@@ -241,8 +273,7 @@ class Runtime:
     def disconnect_streams(self) -> None:
         """Tell running exchanges that their client is gone, though it is not."""
         for connection in self.connections():
-            if connection.handler is not None:
-                connection.handler.on_disconnect()
+            connection.disconnect_streams()
 
     def cancel_tasks(self) -> None:
         """Cancel what still runs of the application."""
@@ -263,6 +294,11 @@ class Engine:
     def __init__(self, plan: WorkerPlan, target: Any, sockets: Sequence[socket.socket]) -> None:
         self.plan = plan
         self.target = target
+        self.tls: Optional[TlsContext] = None
+        if plan.tls is not None:
+            from .tls import create_context
+
+            self.tls = create_context(plan.tls, plan.http)
         threads = plan.runtime_threads if plan.runtime_mode == "st" else 1
         self.runtimes = [Runtime(self, index) for index in range(threads)]
         self.acceptor = Acceptor(
