@@ -121,6 +121,8 @@ def nearest(word: str, candidates: Iterable[str]) -> Optional[str]:
 def range_text(option: Option) -> str:
     """Return the range of a number as help and complaints show it, or an empty text."""
     low, high = option.minimum, option.maximum
+    if option.kind == OCTAL and high is not None:
+        return f"{low}<=x<={high:#o}"
     if low is None and high is None:
         return ""
     if high is None:

@@ -17,7 +17,6 @@ import socket
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Tuple
 
-from .._typing import Address
 from .deadlines import Deadlines
 
 _log = logging.getLogger("_granian")
@@ -43,20 +42,6 @@ class Pollable(Protocol):
         """The peer has gone while nothing was asked of it."""
 
 
-class Newcomer:
-    """An accepted socket that nobody has served yet."""
-
-    __slots__ = ("client", "fd", "server", "sock")
-
-    def __init__(
-        self, sock: socket.socket, client: Optional[Address], server: Optional[Address]
-    ) -> None:
-        self.sock = sock
-        self.fd = sock.fileno()
-        self.client = client
-        self.server = server
-
-
 class Poller(selectors.BaseSelector):
     """Serves own connections, returns foreign readiness; one per runtime thread.
 
@@ -73,7 +58,7 @@ class Poller(selectors.BaseSelector):
 
     def __init__(
         self,
-        welcome: Callable[[Newcomer], None],
+        welcome: Callable[[socket.socket], None],
         on_second: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -83,7 +68,7 @@ class Poller(selectors.BaseSelector):
         self.now = clock()
         self.busy_since = 0.0
         self.connections: Dict[int, Any] = {}
-        self.newcomers: Dict[int, Newcomer] = {}
+        self.newcomers: Dict[int, socket.socket] = {}
         self.deadlines = Deadlines()
         self.welcome = welcome
         self.on_second = on_second
@@ -134,24 +119,20 @@ class Poller(selectors.BaseSelector):
 
     # any thread
 
-    def offer(self, newcomer: Newcomer) -> None:
+    def offer(self, sock: socket.socket) -> None:
         """Give a connected, non-blocking socket to this poller's thread."""
-        self.newcomers[newcomer.fd] = newcomer
-        self._watch_new(newcomer.fd, READ)
+        fd = sock.fileno()
+        self.newcomers[fd] = sock
+        self._watch_new(fd, READ)
 
-    def withdraw(self, newcomer: Newcomer) -> bool:
-        """Take a newcomer back; False if its first octets were quicker."""
-        fd = newcomer.fd
+    def withdraw(self, fd: int) -> Optional[socket.socket]:
+        """Take a newcomer back, unless its first octets were quicker."""
         try:
-            taken = self.newcomers.pop(fd)
+            sock = self.newcomers.pop(fd)
         except KeyError:
-            return False
-        if taken is not newcomer:
-            # The descriptor has been closed and given out again since.
-            self.newcomers[fd] = taken
-            return False
+            return None
         self._unwatch(fd)
-        return True
+        return sock
 
     # owner thread
 
@@ -190,17 +171,15 @@ class Poller(selectors.BaseSelector):
     def _greet(self, fd: int) -> bool:
         """Serve a newcomer's first octets; False when the descriptor is no newcomer."""
         try:
-            newcomer = self.newcomers.pop(fd)
+            sock = self.newcomers.pop(fd)
         except KeyError:
             return False
         try:
-            self.welcome(newcomer)
-        except Exception:
-            # Out of memory or out of luck: this one is lost, its thread serves the others.
-            _log.exception("A connection could not be served")
+            self.welcome(sock)
+        except OSError:
+            # Dead before it was served: its options or names could not be had.
             self._unwatch(fd)
-            self.connections.pop(fd, None)
-            newcomer.sock.close()
+            sock.close()
         return True
 
     def _fail(self, connection: Any) -> None:
@@ -232,7 +211,7 @@ class EpollPoller(Poller):
 
     def __init__(
         self,
-        welcome: Callable[[Newcomer], None],
+        welcome: Callable[[socket.socket], None],
         on_second: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -319,7 +298,7 @@ class SelectorPoller(Poller):
 
     def __init__(
         self,
-        welcome: Callable[[Newcomer], None],
+        welcome: Callable[[socket.socket], None],
         on_second: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -382,6 +361,8 @@ def _descriptor_of(fileobj: Any) -> int:
     return fd
 
 
-def create_poller(welcome: Callable[[Newcomer], None], on_second: Callable[[], None]) -> Poller:
+def create_poller(
+    welcome: Callable[[socket.socket], None], on_second: Callable[[], None]
+) -> Poller:
     """Make the best poller of this platform."""
     return (EpollPoller if hasattr(select, "epoll") else SelectorPoller)(welcome, on_second)

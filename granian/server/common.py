@@ -245,6 +245,12 @@ class AbstractServer:
         """The workers that serve now."""
         return self.crew.serving
 
+    @property
+    def urls(self) -> List[str]:
+        """Where this server is reached; empty until it is bound."""
+        scheme = "http" if self.worker_plan.tls is None else "https"
+        return [net.url(sock, scheme) for sock in self._sockets]
+
     def on_startup(self, hook: Hook) -> Hook:
         """Register a callable for the main process: after binding, before the first worker."""
         self.hooks_startup.append(hook)

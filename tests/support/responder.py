@@ -31,7 +31,7 @@ class FakeResponder:
 
     Attributes:
         blocked: What ``start`` and ``write`` return; a blocking handler waits then.
-        refuse: An ``AppError``, or its text, to raise from the next verb that sends a head.
+        refuse: An ``AppError`` to raise from the next verb that sends a head.
         pieces: What ``pull_body`` returns next; an exception in it is raised.
     """
 
@@ -42,7 +42,6 @@ class FakeResponder:
         self.loop = None
         self.tls = None
         self.handler = None
-        self.closed = False
         self.events = []
         self.blocked = False
         self.refuse = None
@@ -96,7 +95,7 @@ class FakeResponder:
     def _head(self, verb, status, headers, body):
         if self.refuse is not None:
             error, self.refuse = self.refuse, None
-            raise error if isinstance(error, AppError) else AppError(error)
+            raise AppError(error)
         self.events.append((verb, status, list(headers), body))
 
     @property

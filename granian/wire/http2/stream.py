@@ -12,7 +12,7 @@ once both halves are over. RFC 9113 sections 5.1 and 8.1.
 """
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Iterable, Optional, Tuple
+from typing import TYPE_CHECKING, Deque, Iterable, Optional, Tuple
 
 from ...errors import AppError
 from ..head import RequestHead
@@ -60,17 +60,14 @@ class Stream:
         moved_at, heard_at: When something was last sent and received on it.
         wants_body: The application waits for body octets.
         waiting: ``write`` asked the application to wait.
-        handler: Who is told on the application's side; let go at the end of the response, so that
-            the two do not keep each other alive.
+        zombie: Reset while the application still ran for it: it counts as open until that ends.
     """
 
     __slots__ = (
-        "__weakref__",
         "credit",
         "ending",
         "expected",
         "expects_continue",
-        "handler",
         "head_only",
         "heard_at",
         "held",
@@ -91,10 +88,10 @@ class Stream:
         "urgency",
         "waiting",
         "wants_body",
+        "zombie",
     )
 
     queue: Deque[Octets]
-    handler: Any
 
     def __init__(self, session: "Session", number: int) -> None:
         self.session = session
@@ -105,7 +102,7 @@ class Stream:
         self.credit = self.held = self.received = self.queued = 0
         self.urgency = DEFAULT_URGENCY
         self.incremental = True
-        self.listed = self.ending = self.waiting = self.wants_body = False
+        self.listed = self.ending = self.waiting = self.wants_body = self.zombie = False
         self.trailers: Optional[bytes] = None
         self.remaining = STREAMED
         self.moved_at = self.heard_at = session.now
@@ -130,12 +127,10 @@ class Stream:
         """The queue has fallen below the low-water mark after ``write`` returned True."""
         raise NotImplementedError
 
-    # Verbs, called by the application's side.
+    def on_complete(self) -> None:
+        """The response has been handed to the transport whole, or was broken off."""
 
-    @property
-    def closed(self) -> bool:
-        """Tell that nothing sent can reach the peer any more."""
-        return self.phase == BROKEN
+    # Verbs, called by the application's side.
 
     def respond(self, status: int, headers: Fields, body: bytes) -> None:
         """Send a whole response; see ``waist.Responder``."""
@@ -209,33 +204,26 @@ class Stream:
         if self.phase != STREAMING or self.ending or self.head_only:
             return False
         size = len(data)
-        excess = False
         if self.remaining != STREAMED:
             if size > self.remaining:
-                data, size, excess = data[: self.remaining], self.remaining, True
+                data, size = data[: self.remaining], self.remaining
             self.remaining -= size
-        if size:
-            self._enqueue(data, size)
-            self.session.wake()
-        if excess:
-            raise AppError("the response is longer than its content-length", sent=True)
-        self.waiting = self.queued >= self.session.high_water
+        if not size:
+            return False
+        self._enqueue(data, size)
+        session = self.session
+        session.wake()
+        self.waiting = self.queued >= session.high_water
         return self.waiting
 
-    def finish(self, trailers: Fields = (), data: bytes = b"") -> None:
+    def finish(self, trailers: Fields = ()) -> None:
         """End a streamed response; see ``waist.Responder``."""
         if self.phase != STREAMING or self.ending:
             return
-        block = trailer_block(trailers) if trailers else b""
-        if data:
-            try:
-                self.write(data)
-            except AppError:
-                self._end()  # cut, but ended: nobody will come back to end it
-                raise
+        block = trailer_block(trailers)
         if self.remaining > 0 and not self.head_only:
             self.session.reset(self, INTERNAL_ERROR)
-            raise AppError("the response is shorter than its content-length", sent=True)
+            return
         if block:
             self.trailers = block
         self._end()

@@ -1,0 +1,101 @@
+"""From arguments to a running server: settings, plans, ``Server``, ``serve``.
+
+What the command does instead of serving (completion, printing settings, checking them) branches off
+here too, each into a module of its own that is imported only then.
+"""
+
+import os
+import sys
+from typing import Any, Dict, Optional, Sequence
+
+from ..config.options import COMMANDS, SETTINGS, SHELLS
+from ..config.values import complaint
+from .parser import make_command, usage_errors
+from .terminal import say, shows_panels
+
+_COMMANDS = {row.name: row for row in COMMANDS}
+
+
+def _run(apps: Sequence[str], **given: Any) -> int:
+    """Do what the arguments ask for.
+
+    Args:
+        apps: What is no option; at most one.
+        given: Raw values by the names of the table's rows.
+
+    Returns:
+        The exit code.
+    """
+    if len(apps) > 1:
+        usage_errors([f"Got unexpected extra argument ({' '.join(apps[1:])})."])
+    asked = _completion_asked(given)
+    if asked is not None:
+        from .completion import run
+
+        return run(*asked)
+    if given["init_config"] is not None:
+        from .sample import write_sample
+
+        return write_sample(given["init_config"])
+    arguments: Dict[str, Any] = {name: given.get(name) for name in (*SETTINGS, "config")}
+    arguments["app"] = apps[0] if apps else None
+    if given["show_config"] is not None:
+        from .inspection import show
+
+        return show(arguments, os.environ, _choice("show_config", given["show_config"]))
+    if given["check_config"] is not None:
+        from .inspection import check
+
+        return check(arguments, os.environ, given["check_config"])
+    return _serve(arguments)
+
+
+def _choice(name: str, word: str) -> str:
+    row = _COMMANDS[name]
+    if word.lower() not in row.choices:
+        usage_errors([f"Invalid value for {row.flag!r}: {complaint(row, word)}"])
+    return word.lower()
+
+
+def _completion_asked(given: Dict[str, Any]) -> "Optional[tuple[bool, str]]":
+    """Return whether to install completion and for which shell, if one is asked for."""
+    for name in ("show_completion", "install_completion"):
+        shell = given[name]
+        if shell is None:
+            shell = os.environ.get(_COMMANDS[name].variable) or None
+        if shell is not None:
+            if shell not in ("", *SHELLS):
+                shell = _choice(name, shell)
+            return name == "install_completion", shell
+    return None
+
+
+def _serve(arguments: Dict[str, Any]) -> int:
+    """Read the settings and serve until stopped."""
+    from .apart import Reading
+
+    reading = Reading(arguments, os.environ)
+    from .. import cli
+
+    server_class = cli.Server  # imported while the settings are being read
+    from ..config.sources import SettingsError
+
+    try:
+        plans = reading.result()
+    except SettingsError as error:
+        usage_errors(error.problems)
+    if not plans.worker.target:
+        usage_errors(["Missing argument 'APP'. Name an application, such as main:app."])
+    for warning in plans.warnings:
+        say(f"Warning: {warning}\n", sys.stderr)
+    server = server_class.from_plans(plans.supervisor, plans.worker)
+    if shows_panels(sys.stdout, os.environ) and plans.worker.log_enabled:
+        from .panels import startup_hook
+
+        server.on_startup(startup_hook(server, plans))
+    server.serve()
+    return 0
+
+
+cli = make_command(_run)
+"""The command as click knows it."""

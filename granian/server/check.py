@@ -1,0 +1,98 @@
+"""Try what serving would need, without serving: files, certificate, address, application.
+
+Each function returns one line about what it found, or raises ``FatalError`` with the reason a
+server would not start. Runs in the command's process for ``--check-config``.
+"""
+
+import os
+import socket
+import ssl
+from typing import List
+
+from .. import net
+from .._internal import load_target
+from ..errors import FatalError
+from ..plan import SupervisorPlan, TlsPlan, WorkerPlan
+from .environment import Environment
+
+
+def files(supervisor: SupervisorPlan, worker: WorkerPlan) -> str:
+    """Check that files to be written can be, and that env files can be read."""
+    found: List[str] = []
+    for path in (supervisor.pid_file, supervisor.uds):
+        if path is None:
+            continue
+        folder = os.path.dirname(path)
+        if not os.path.isdir(folder):
+            raise FatalError(f"{path} cannot be created: {folder} is not a folder")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise FatalError(f"{path} cannot be created: {folder} is not writable")
+        found.append(path)
+    Environment(worker.env_files).apply()
+    return ", ".join([*found, *worker.env_files])
+
+
+def certificate(worker: WorkerPlan) -> str:
+    """Check that the certificate, its key and the other files of TLS belong together."""
+    plan = worker.tls
+    if plan is None:
+        return "not used"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # A password that is asked for on the terminal would hang a service: there is none.
+        context.load_cert_chain(plan.certificate, plan.keyfile, lambda: plan.password or "")
+    except ssl.SSLError as error:
+        raise FatalError(_in_words(error, plan)) from None
+    except OSError as error:
+        raise FatalError(f"{error.filename or plan.keyfile}: {error.strerror or error}") from None
+    for path in filter(None, (plan.ca, *plan.crl)):
+        try:
+            context.load_verify_locations(path)
+        except (ssl.SSLError, OSError):
+            raise FatalError(f"{path} holds no certificates or revocations in PEM form") from None
+    return f"{plan.certificate}, {plan.protocol_min} or newer"
+
+
+def _in_words(error: ssl.SSLError, plan: TlsPlan) -> str:
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return f"The key {plan.keyfile} does not belong to the certificate {plan.certificate}"
+    with open(plan.keyfile, "rb") as key:
+        encrypted = b"ENCRYPTED" in key.read()
+    # What OpenSSL calls a password that does not fit depends on its version and the cipher.
+    if encrypted:
+        if plan.password:
+            return f"The password does not open the key {plan.keyfile}"
+        return f"The key {plan.keyfile} is encrypted: give --ssl-keyfile-password"
+    return (
+        f"The certificate {plan.certificate} or its key {plan.keyfile} "
+        "is not a certificate and a private key in PEM form"
+    )
+
+
+def address(supervisor: SupervisorPlan, worker: WorkerPlan) -> str:
+    """Check that the address can be listened on, by doing so for a moment."""
+    scheme = "http" if worker.tls is None else "https"
+    if supervisor.fd is not None:
+        return f"file descriptor {supervisor.fd}, not tried"
+    if supervisor.uds is not None:
+        sock = net.bind_unix(supervisor.uds, supervisor.backlog, supervisor.uds_permissions)
+        own = net.identity(supervisor.uds)
+        try:
+            return net.url(sock, scheme)
+        finally:
+            sock.close()
+            net.unlink_own(supervisor.uds, own)
+    sockets: List[socket.socket] = net.bind_tcp(
+        supervisor.host, supervisor.port, supervisor.backlog
+    )
+    try:
+        return ", ".join(net.url(sock, scheme) for sock in sockets)
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+def application(worker: WorkerPlan) -> str:
+    """Check that the application can be imported and speaks the interface."""
+    load_target(worker.target, worker.working_dir, worker.factory, worker.interface)
+    return f"{worker.target}, {worker.interface}"

@@ -1,1 +1,0 @@
-"""The WSGI interface (PEP 3333). Loads no asyncio."""

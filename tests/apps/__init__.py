@@ -1,1 +1,0 @@
-"""Applications under test, one module per purpose."""
