@@ -168,8 +168,12 @@ class Http1Connection(Connection):
             self._in_turn = True
             self.begin(self, head, body, not self._body_open)
             self._in_turn = False
+            if self.phase != IDLE:
+                return
+            # An idle connection keeps nothing of its last exchange alive.
+            self.handler = self._head = None
             data = self._pending
-            if self.phase != IDLE or not data:
+            if not data:
                 return
             self._pending = b""
 
