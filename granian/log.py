@@ -173,14 +173,16 @@ def _json_access(atoms: Mapping[str, Any]) -> Dict[str, Any]:
 
 def printable(text: Union[str, bytes]) -> str:
     r"""Return text in which everything but printable ASCII, and ``"`` and ``\``, is ``\xNN``."""
+    encoding = "utf-8"
     if isinstance(text, bytes):
-        text = text.decode("latin-1")
         encoding = "latin-1"
-    else:
-        encoding = "utf-8"
+        text = text.decode(encoding)
     if _UNPRINTABLE.search(text) is None:
         return text
-    octets = text.encode(encoding, "surrogateescape" if encoding == "utf-8" else "strict")
+    try:
+        octets = text.encode(encoding, "surrogateescape")
+    except UnicodeEncodeError:
+        octets = text.encode(encoding, "surrogatepass")
     return "".join(
         chr(octet) if 32 <= octet < 127 and octet not in (34, 92) else f"\\x{octet:02x}"
         for octet in octets

@@ -9,11 +9,14 @@ import errno
 import logging
 import selectors
 import socket
+import sys
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Deque, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Deque, List, Optional, Sequence, Tuple
 
+from .._typing import Address
+from .poller import Newcomer
 from .wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -23,9 +26,37 @@ _log = logging.getLogger("_granian")
 
 _BATCH = 64  # sockets accepted before the listener is asked again
 _STUCK = 0.1  # seconds in one turn after which a runtime gets no new sockets if another is free
+_GATHER = 0.001  # seconds in which connections gather while every runtime is busy
 _PAUSE = 0.2  # seconds without accepting when descriptors or memory ran out
 
+_GRACE_TICK = 0.05  # seconds between two looks at who has spoken, while the last ones may
+
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Listener:
+    """A listening socket and what its connections have in common, asked once.
+
+    Attributes:
+        address: The server's address, unless it differs from connection to connection.
+        set_options: Connections do not inherit the listener's options here.
+    """
+
+    __slots__ = ("address", "set_options", "sock")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        sock.setblocking(False)
+        name = sock.getsockname()
+        self.address: Optional[Address] = None
+        self.set_options = False
+        if sock.family == getattr(socket, "AF_UNIX", None):
+            self.address = (name if isinstance(name, str) else name.decode(), 0)
+            return
+        if name[0] not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+            self.address = name[:2]
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.set_options = not sys.platform.startswith("linux")
 
 
 class Acceptor(threading.Thread):
@@ -36,6 +67,10 @@ class Acceptor(threading.Thread):
         runtimes: Where connections go.
         limit: Connections the worker may have open.
         silence: Seconds a connection may stay silent before its first octet.
+
+    Attributes:
+        offering: Runtimes may still be offered sockets; they do not end before.
+        listening_ended: Set when the listeners are not watched any more.
     """
 
     def __init__(
@@ -46,22 +81,27 @@ class Acceptor(threading.Thread):
         silence: float,
     ) -> None:
         super().__init__(name="granian-acceptor", daemon=True)
-        self._sockets = list(sockets)
+        self._listeners = [Listener(sock) for sock in sockets]
         self._runtimes = list(runtimes)
+        self._alone = len(self._runtimes) == 1
         self._limit = limit
         self._silence = silence
+        self.offering = False
+        self.listening_ended = threading.Event()
         self._wakeup = Wakeup()
         self._selector = selectors.DefaultSelector()
         self._stopping = False
+        self._grace = 0.0
         self._listening = False
         self._resume_at = 0.0
         self._last_warning = -60.0
-        self._silent: Deque[Tuple[float, Runtime, int, socket.socket]] = deque()
+        self._silent: Deque[Tuple[float, Runtime, Newcomer]] = deque()
 
     # any thread
 
-    def stop(self) -> None:
-        """Accept nothing more; the thread ends."""
+    def stop(self, grace: float = 0.0) -> None:
+        """Accept nothing more; the thread ends, ``grace`` seconds later if somebody is silent."""
+        self._grace = grace
         self._stopping = True
         self._wakeup.post(_nothing)
 
@@ -75,21 +115,40 @@ class Acceptor(threading.Thread):
     def run(self) -> None:
         """Accept until stopped."""
         self._selector.register(self._wakeup.fd, selectors.EVENT_READ, None)
-        for sock in self._sockets:
-            sock.setblocking(False)
         self._listen(True)
         try:
             while not self._stopping:
                 self._turn()
+            self._leave()
         finally:
-            self._listen(False)
             self._selector.close()
-            while self._silent:
-                self._end_silent(self._silent.popleft())
             self._wakeup.close()
+            self.offering = False
+            for runtime in self._runtimes:
+                runtime.post(runtime.end_when_empty)
+
+    def _leave(self) -> None:
+        """Let go of the listeners, then of those who were accepted and have said nothing."""
+        if self._listening:
+            # What waits in the backlog may have been sent already, and is lost with the socket.
+            for listener in self._listeners:
+                self._accept(listener)
+        self._listen(False)
+        self.listening_ended.set()
+        end = time.monotonic() + self._grace
+        while any(map(_is_silent, self._silent)) and time.monotonic() < end:
+            self._selector.select(min(_GRACE_TICK, max(0.0, end - time.monotonic())))
+            self._wakeup.on_readable()
+        for entry in self._silent:
+            if not _has_spoken(entry[2].sock):
+                self._end_silent(entry)
 
     def _turn(self) -> None:
         events = self._selector.select(self._wait_time())
+        if all(runtime.poller.busy_since for runtime in self._runtimes):
+            # Nobody could serve a newcomer now: let some more arrive, and fight for the
+            # interpreter once for all of them (benchmarks: asgi-close).
+            time.sleep(_GATHER)
         for key, _ in events:
             if key.data is None:
                 self._wakeup.on_readable()
@@ -98,7 +157,7 @@ class Acceptor(threading.Thread):
         now = time.monotonic()
         while self._silent and self._silent[0][0] <= now:
             self._end_silent(self._silent.popleft())
-        if not self._listening and now >= self._resume_at and self._has_room():
+        if not self._listening and now >= self._resume_at and self._room() > 0:
             self._resume_at = 0.0
             self._listen(True)
 
@@ -113,20 +172,22 @@ class Acceptor(threading.Thread):
         if on == self._listening:
             return
         self._listening = on
-        for sock in self._sockets:
+        for listener in self._listeners:
             if on:
-                self._selector.register(sock, selectors.EVENT_READ, sock)
+                self._selector.register(listener.sock, selectors.EVENT_READ, listener)
             else:
-                self._selector.unregister(sock)
+                self._selector.unregister(listener.sock)
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: Listener) -> None:
+        accept = listener.sock.accept
+        room = self._room()
         for _ in range(_BATCH):
-            if not self._has_room() and not self._shed():
+            if room <= 0 and not self._shed():
                 # Full: idle connections make room, and the backlog waits for it.
                 self._listen(False)
                 return
             try:
-                sock, _ = listener.accept()
+                sock, client = accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -134,41 +195,41 @@ class Acceptor(threading.Thread):
                     self._pause(error)
                     return
                 continue  # this one was dead before it was accepted; the next may live
-            self._offer(sock)
+            room -= 1
+            self._offer(listener, sock, client)
+        silent = self._silent
+        # Most of the front has spoken since: drop what no longer needs watching.
+        while silent:
+            _, owner, newcomer = silent[0]
+            if owner.poller.newcomers.get(newcomer.fd) is newcomer:
+                break
+            silent.popleft()
 
-    def _offer(self, sock: socket.socket) -> None:
-        runtime = self._choose()
+    def _offer(self, listener: Listener, sock: socket.socket, client: Any) -> None:
+        runtime = self._runtimes[0] if self._alone else self._choose()
         try:
             sock.setblocking(False)
-            if sock.family != socket.AF_UNIX:
+            if listener.set_options:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            fd = sock.fileno()
-            runtime.poller.offer(sock)
+            server = listener.address or sock.getsockname()[:2]
+            newcomer = Newcomer(sock, client[:2] if client else None, server)
+            runtime.poller.offer(newcomer)
         except OSError:
             sock.close()
             return
-        silent = self._silent
-        silent.append((time.monotonic() + self._silence, runtime, fd, sock))
-        # Most of the front has spoken since: drop what no longer needs watching.
-        while silent:
-            _, owner, fd, first = silent[0]
-            if owner.poller.newcomers.get(fd) is first:
-                break
-            silent.popleft()
+        self._silent.append((time.monotonic() + self._silence, runtime, newcomer))
 
     def _choose(self) -> "Runtime":
         """Take the least loaded runtime that is not stuck in a long turn."""
         runtimes = self._runtimes
-        if len(runtimes) == 1:
-            return runtimes[0]
         now = time.monotonic()
         free: List[Runtime] = [
             runtime for runtime in runtimes if not 0.0 < runtime.poller.busy_since < now - _STUCK
         ]
         return min(free or runtimes, key=_load)
 
-    def _has_room(self) -> bool:
-        return sum(map(_load, self._runtimes)) < self._limit
+    def _room(self) -> int:
+        return self._limit - sum(map(_load, self._runtimes))
 
     def _shed(self) -> bool:
         """Give up silent newcomers, else have a runtime close idle connections; True if any."""
@@ -180,15 +241,12 @@ class Acceptor(threading.Thread):
             runtime.post(runtime.shed_idle)
         return False
 
-    def _end_silent(self, entry: Tuple[float, "Runtime", int, socket.socket]) -> bool:
+    def _end_silent(self, entry: Tuple[float, "Runtime", Newcomer]) -> bool:
         """Close a socket that nobody has served yet; False if its first octets were quicker."""
-        _, runtime, fd, sock = entry
-        if runtime.poller.newcomers.get(fd) is not sock:
+        _, runtime, newcomer = entry
+        if not runtime.poller.withdraw(newcomer):
             return False
-        taken = runtime.poller.withdraw(fd)
-        if taken is None:
-            return False
-        taken.close()
+        newcomer.sock.close()
         return True
 
     def _pause(self, error: OSError) -> None:
@@ -205,6 +263,19 @@ class Acceptor(threading.Thread):
 def _load(runtime: "Runtime") -> int:
     poller = runtime.poller
     return len(poller.connections) + len(poller.newcomers)
+
+
+def _is_silent(entry: "Tuple[float, Runtime, Newcomer]") -> bool:
+    _, runtime, newcomer = entry
+    return runtime.poller.newcomers.get(newcomer.fd) is newcomer
+
+
+def _has_spoken(sock: socket.socket) -> bool:
+    """Tell whether octets wait that a busy runtime has not come to yet."""
+    try:
+        return bool(sock.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return False
 
 
 def _nothing() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from ..errors import FatalError
 from ..log import DEFAULT_ACCESSLOG_FMT, AccessLine, log_request_builder
+from ..plan import WorkerPlan
 
 if TYPE_CHECKING:
     import asyncio
@@ -83,7 +84,30 @@ def create_lifecycle(target: Any, runtime: "Runtime") -> Lifecycle:
 def create_application(
     target: Any, runtime: "Runtime", lifecycle: Optional[Lifecycle] = None
 ) -> Any:
-    """Make the ``waist.Application`` of one runtime thread."""
+    """Make the ``waist.Application`` of one runtime thread, static files before it."""
+    plan = runtime.plan
+    if plan.forwarded_allow_ips:
+        target = _behind_proxies(target, plan)
+    application = _create_interface(target, runtime, lifecycle)
+    if plan.static is not None and plan.static.mounts:
+        from ..static import StaticFiles
+
+        return StaticFiles(plan.static, application, runtime.counters)
+    return application
+
+
+def _behind_proxies(target: Any, plan: WorkerPlan) -> Any:
+    from ..utils import proxies
+
+    trusted = plan.forwarded_allow_ips
+    if plan.interface == "rsgi":
+        return proxies.wrap_rsgi_with_proxy_headers(target, trusted)
+    if plan.interface == "wsgi":
+        return proxies.wrap_wsgi_with_proxy_headers(target, trusted)
+    return proxies.wrap_asgi_with_proxy_headers(target, trusted)
+
+
+def _create_interface(target: Any, runtime: "Runtime", lifecycle: Optional[Lifecycle]) -> Any:
     plan = runtime.plan
     access: Optional[AccessLine] = None
     if plan.log_access:
@@ -102,4 +126,14 @@ def create_application(
             lifecycle.lifespan,
             access,
         )
+    if plan.interface == "rsgi":
+        from ..rsgi.application import RsgiApplication
+
+        assert runtime.loop is not None
+        assert runtime.tasks is not None
+        return RsgiApplication(target, runtime.loop, runtime.tasks.spawn, access)
+    if plan.interface == "wsgi":
+        from ..wsgi.application import WsgiApplication
+
+        return WsgiApplication(target, plan, access)
     raise FatalError(f"The interface {plan.interface} is not available")

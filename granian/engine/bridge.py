@@ -102,10 +102,11 @@ class EagerTasks:
             """Run a coroutine until it waits, then leave it to the loop."""
             loop: Any = self._loop
             first_step: Any = None
+            own: Any = None
 
             def capture(step: Any, *args: Any, context: Any = None) -> None:
-                nonlocal first_step
-                first_step = step
+                nonlocal first_step, own
+                first_step, own = step, context
 
             try:
                 loop.call_soon = capture
@@ -116,7 +117,7 @@ class EagerTasks:
                     task = asyncio.Task(coroutine, loop=loop)
                 finally:
                     del loop.call_soon
-                first_step()
+                own.run(first_step)
             if not task.done():
                 self.pending.add(task)
                 task.add_done_callback(self.pending.discard)

@@ -5,14 +5,14 @@ Only the owner closes the descriptor, and always after the poller forgot it.
 """
 
 import os
+import select
 import socket
 import struct
 from collections import deque
 from typing import TYPE_CHECKING, Any, Deque, Optional, Tuple
 
-from .._typing import Address
 from .deadlines import NEVER
-from .poller import READ, WRITE
+from .poller import READ, WRITE, Newcomer
 
 if TYPE_CHECKING:
     import asyncio
@@ -71,18 +71,19 @@ class Connection:
     handler: Any
     context: Any
 
-    def __init__(self, sock: socket.socket, runtime: "Runtime") -> None:
-        self.sock = sock
-        self.fd = sock.fileno()
+    def __init__(self, newcomer: Newcomer, runtime: "Runtime") -> None:
+        self.sock = sock = newcomer.sock
+        self.fd = newcomer.fd
         self.recv = sock.recv
         self.send_octets = sock.send
         self.runtime = runtime
         self.poller = runtime.poller
         self.loop: Optional[asyncio.AbstractEventLoop] = runtime.loop
-        self.scheme = "http"
-        self.tls: Optional[Any] = None
-        self.client, self.server = _addresses_of(sock)
-        self.handler = None
+        self.tls: Optional[Any] = getattr(sock, "facts", None)
+        self.scheme = "http" if self.tls is None else "https"
+        self.client = newcomer.client
+        self.server = newcomer.server
+        self.handler = self.context = None
         self._out: Deque[bytes] = deque()
         self.out_size = 0
         self._file: Optional[Tuple[int, int, int]] = None
@@ -108,6 +109,11 @@ class Connection:
     def on_lost(self) -> None:
         """The transport failed or the connection was closed: tell the application, once."""
         raise NotImplementedError
+
+    def disconnect_streams(self) -> None:
+        """Tell the application that its client is gone, though it is not."""
+        if self.handler is not None:
+            self.handler.on_disconnect()
 
     def drain(self, grace: float = 0.0) -> None:
         """End soon: answer what was received; what is idle may use ``grace`` seconds more."""
@@ -222,6 +228,52 @@ class Connection:
         data = os.pread(descriptor, min(count, 65_536), offset)
         return self.send_octets(data) if data else 0
 
+    # waiting, where the application's thread owns the connection (WSGI)
+
+    def receive_now(self, seconds: float) -> bytes:
+        """Wait for octets and return them; never empty.
+
+        Raises:
+            ConnectionError: The peer ended or broke the connection, or sent nothing in time.
+        """
+        while not self.closed:
+            try:
+                data = self.recv(65_536)
+            except (BlockingIOError, InterruptedError):
+                if wait_ready(self.fd, READ | (WRITE if self.out_size else 0), seconds):
+                    if self.out_size:
+                        self._flush_now()
+                    continue
+                self.reset()
+                raise ConnectionAbortedError("the peer sent nothing for too long") from None
+            except OSError:
+                break
+            if not data:
+                break
+            return data
+        self.lose()
+        raise ConnectionResetError("the peer has left")
+
+    def wait_writable(self) -> None:
+        """See ``waist.BlockingResponder.wait_writable``; waits on this thread."""
+        while self.out_size > LOW_WATER:
+            before = self.out_size
+            self._flush_now()
+            if self.out_size == before and not wait_ready(
+                self.fd, WRITE, self.runtime.plan.write_timeout
+            ):
+                self.reset()
+        if self.closed:
+            raise ConnectionResetError("the peer has left, or takes nothing")
+
+    def _flush_now(self) -> None:
+        try:
+            self._flush()
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError:
+            self.lose()
+
     # time and readiness
 
     def arm(self, seconds: float) -> None:
@@ -239,6 +291,17 @@ class Connection:
     def on_hangup(self) -> None:
         """The peer has gone while it was not read from."""
         self.lose()
+
+    # becoming another protocol
+
+    def give_up(self) -> Newcomer:
+        """Hand the socket over: this object serves it no longer, and another must be made."""
+        newcomer = Newcomer(self.sock, self.client, self.server)
+        self.poller.deadlines.discard(self)
+        if self.context is not None:
+            self.runtime.application.disconnect(self.context)
+        self.fd = -1
+        return newcomer
 
     # closing
 
@@ -284,12 +347,13 @@ class Connection:
         self.lose()
 
 
-def _addresses_of(sock: socket.socket) -> Tuple[Optional[Address], Optional[Address]]:
-    """Return the peer's and our own address; a Unix socket's peer has none.
-
-    Raises:
-        OSError: The peer is gone already.
-    """
-    if sock.family == socket.AF_UNIX:
-        return None, (str(sock.getsockname()), 0)
-    return sock.getpeername()[:2], sock.getsockname()[:2]
+def wait_ready(fd: int, events: int, seconds: float) -> bool:
+    """Wait until a descriptor is ready; False when the time ran out first."""
+    if not hasattr(select, "poll"):
+        reading, writing = [fd] if events & READ else [], [fd] if events & WRITE else []
+        return any(select.select(reading, writing, [], seconds))
+    poll = select.poll()
+    poll.register(
+        fd, (select.POLLIN if events & READ else 0) | (select.POLLOUT if events & WRITE else 0)
+    )
+    return bool(poll.poll(seconds * 1000.0))

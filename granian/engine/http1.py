@@ -19,12 +19,13 @@ Phases::
 
 import os
 import socket
-from typing import TYPE_CHECKING, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from ..errors import AppError, PeerError
 from ..wire.head import CHUNKED, RequestHead
 from ..wire.http1 import reader
 from ..wire.http1.body import ChunkedBody
+from ..wire.http1.lane import Section
 from ..wire.http1.writer import (
     LAST_CHUNK,
     UNTIL_CLOSE,
@@ -37,7 +38,7 @@ from ..wire.status import refusal
 from ..wire.waist import Fields
 from .connection import HIGH_WATER, LINGER_TIME, Connection
 from .deadlines import NEVER
-from .poller import READ
+from .poller import READ, Newcomer
 
 if TYPE_CHECKING:
     from .runtime import Runtime
@@ -52,6 +53,9 @@ _NO_BODY = -3  # framing of a streamed response whose content is not sent
 
 MAX_DISCARD = 65_536
 """Octets of a body nobody read that are received to keep the connection (RFC 9112 section 9.3)."""
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What a client says that speaks HTTP/2 (RFC 9113 section 3.4)."""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE_LINE = b"connection: close\r\n"
@@ -77,6 +81,7 @@ class Http1Connection(Connection):
         "_plain",
         "_response",
         "_scanned",
+        "_section",
         "_wanted",
         "begin",
         "counters",
@@ -85,8 +90,8 @@ class Http1Connection(Connection):
         "writer",
     )
 
-    def __init__(self, sock: socket.socket, runtime: "Runtime") -> None:
-        super().__init__(sock, runtime)
+    def __init__(self, newcomer: Newcomer, runtime: "Runtime") -> None:
+        super().__init__(newcomer, runtime)
         # for the life of the worker
         self.read_head = runtime.lane.read_head
         self.writer = runtime.writer
@@ -98,6 +103,7 @@ class Http1Connection(Connection):
         self._keep_alive = runtime.plan.http1.keep_alive
         self._partial: Optional[bytearray] = None
         self._pending = b""
+        self._section = Section()
         self._ended = False
         self._in_turn = False
         # for one exchange
@@ -139,7 +145,7 @@ class Http1Connection(Connection):
     def _serve(self, data: bytes) -> None:  # hot
         """Serve the requests at the front of ``data`` until one has to be waited for."""
         while True:
-            result = self.read_head(data)
+            result = self.read_head(data, self._section)
             if isinstance(result, int):
                 read = self._read_unusual(data)
                 if read is None:
@@ -179,6 +185,8 @@ class Http1Connection(Connection):
 
     def _read_unusual(self, data: bytes) -> Optional[Tuple[RequestHead, int]]:
         """Read what the lane declined, or keep what is not a whole head yet."""
+        if data[:3] == b"PRI" and self._head is None and self._is_preface(data):
+            return None
         limit = self.runtime.plan.http1.buffer_size
         end = reader.find_end(data, 2 if data[:2] == b"\r\n" else 0)
         try:
@@ -190,6 +198,25 @@ class Http1Connection(Connection):
         except PeerError as error:
             self._refuse(error)
             return None
+
+    def _is_preface(self, data: bytes) -> bool:
+        """Become HTTP/2 where a client speaks it unasked, or wait for the rest of its preface.
+
+        RFC 9113 section 3.3.
+        """
+        if self.runtime.plan.http == "1" or data[:24] != PREFACE[: len(data)]:
+            return False
+        if len(data) < len(PREFACE):
+            self._keep_partial(data)
+            return True
+        draining = not self._keep_alive
+        connection: Any = self.runtime.protocol("h2")(self.give_up(), self.runtime)
+        self.phase = CLOSED
+        self.poller.replace(connection)
+        connection.feed(data)
+        if draining and not connection.closed:
+            connection.drain()
+        return True
 
     def _keep_partial(self, data: bytes) -> None:
         self._partial = bytearray(data)
@@ -331,6 +358,27 @@ class Http1Connection(Connection):
         self._wanted = True
         self.watch(self.events | READ)
         self.arm(self.runtime.plan.body_read_timeout)
+
+    def pull_body(self) -> bytes:
+        """See ``waist.BlockingResponder.pull_body``; waits on this thread."""
+        while self._body_open:
+            if self.phase != SERVING:
+                raise ConnectionAbortedError("the connection has ended")
+            self.want_body(0)
+            data = self.receive_now(self.runtime.plan.body_read_timeout)
+            try:
+                content = self._cut_body(data)
+            except PeerError as error:
+                if self._response == _NOT_STARTED:
+                    self._refuse(error)
+                else:
+                    self.lose()
+                raise ConnectionAbortedError(error.reason) from None
+            if content:
+                return content
+        self._wanted = False
+        self.deadline = NEVER
+        return b""
 
     # answering
 
@@ -544,9 +592,12 @@ class Http1Connection(Connection):
 
     def _resume_later(self) -> None:
         """Serve the pipelined request in a turn of its own, not on the application's stack."""
-        self.runtime.post(self._resume)
+        # Nothing is read until then: later octets must not overtake those that wait.
+        self.watch(self.events & ~READ)
+        self.runtime.resume(self)
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Serve the request that came before its turn."""
         if self.phase == IDLE and self._pending and self._partial is None:
             data, self._pending = self._pending, b""
             self.watch(self.events | READ)

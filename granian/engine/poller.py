@@ -17,6 +17,7 @@ import socket
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Tuple
 
+from .._typing import Address
 from .deadlines import Deadlines
 
 _log = logging.getLogger("_granian")
@@ -42,6 +43,20 @@ class Pollable(Protocol):
         """The peer has gone while nothing was asked of it."""
 
 
+class Newcomer:
+    """An accepted socket that nobody has served yet."""
+
+    __slots__ = ("client", "fd", "server", "sock")
+
+    def __init__(
+        self, sock: socket.socket, client: Optional[Address], server: Optional[Address]
+    ) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.client = client
+        self.server = server
+
+
 class Poller(selectors.BaseSelector):
     """Serves own connections, returns foreign readiness; one per runtime thread.
 
@@ -58,7 +73,7 @@ class Poller(selectors.BaseSelector):
 
     def __init__(
         self,
-        welcome: Callable[[socket.socket], None],
+        welcome: Callable[[Newcomer], None],
         on_second: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -68,7 +83,7 @@ class Poller(selectors.BaseSelector):
         self.now = clock()
         self.busy_since = 0.0
         self.connections: Dict[int, Any] = {}
-        self.newcomers: Dict[int, socket.socket] = {}
+        self.newcomers: Dict[int, Newcomer] = {}
         self.deadlines = Deadlines()
         self.welcome = welcome
         self.on_second = on_second
@@ -119,20 +134,24 @@ class Poller(selectors.BaseSelector):
 
     # any thread
 
-    def offer(self, sock: socket.socket) -> None:
+    def offer(self, newcomer: Newcomer) -> None:
         """Give a connected, non-blocking socket to this poller's thread."""
-        fd = sock.fileno()
-        self.newcomers[fd] = sock
-        self._watch_new(fd, READ)
+        self.newcomers[newcomer.fd] = newcomer
+        self._watch_new(newcomer.fd, READ)
 
-    def withdraw(self, fd: int) -> Optional[socket.socket]:
-        """Take a newcomer back, unless its first octets were quicker."""
+    def withdraw(self, newcomer: Newcomer) -> bool:
+        """Take a newcomer back; False if its first octets were quicker."""
+        fd = newcomer.fd
         try:
-            sock = self.newcomers.pop(fd)
+            taken = self.newcomers.pop(fd)
         except KeyError:
-            return None
+            return False
+        if taken is not newcomer:
+            # The descriptor has been closed and given out again since.
+            self.newcomers[fd] = taken
+            return False
         self._unwatch(fd)
-        return sock
+        return True
 
     # owner thread
 
@@ -171,15 +190,17 @@ class Poller(selectors.BaseSelector):
     def _greet(self, fd: int) -> bool:
         """Serve a newcomer's first octets; False when the descriptor is no newcomer."""
         try:
-            sock = self.newcomers.pop(fd)
+            newcomer = self.newcomers.pop(fd)
         except KeyError:
             return False
         try:
-            self.welcome(sock)
-        except OSError:
-            # Dead before it was served: its options or names could not be had.
+            self.welcome(newcomer)
+        except Exception:
+            # Out of memory or out of luck: this one is lost, its thread serves the others.
+            _log.exception("A connection could not be served")
             self._unwatch(fd)
-            sock.close()
+            self.connections.pop(fd, None)
+            newcomer.sock.close()
         return True
 
     def _fail(self, connection: Any) -> None:
@@ -211,7 +232,7 @@ class EpollPoller(Poller):
 
     def __init__(
         self,
-        welcome: Callable[[socket.socket], None],
+        welcome: Callable[[Newcomer], None],
         on_second: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -298,7 +319,7 @@ class SelectorPoller(Poller):
 
     def __init__(
         self,
-        welcome: Callable[[socket.socket], None],
+        welcome: Callable[[Newcomer], None],
         on_second: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -361,8 +382,6 @@ def _descriptor_of(fileobj: Any) -> int:
     return fd
 
 
-def create_poller(
-    welcome: Callable[[socket.socket], None], on_second: Callable[[], None]
-) -> Poller:
+def create_poller(welcome: Callable[[Newcomer], None], on_second: Callable[[], None]) -> Poller:
     """Make the best poller of this platform."""
     return (EpollPoller if hasattr(select, "epoll") else SelectorPoller)(welcome, on_second)

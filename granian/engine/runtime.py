@@ -22,18 +22,23 @@ from ..wire.date import date_line
 from ..wire.http1.lane import HeadLane
 from ..wire.http1.writer import HeadWriter
 from .acceptor import Acceptor
-from .poller import create_poller
+from .http1 import Http1Connection
+from .poller import Newcomer, Poller, create_poller
 from .wakeup import Wakeup
 
 if TYPE_CHECKING:
     import asyncio
 
+    from ..wire.http2.compression import Lexicon
     from .bridge import EagerTasks
     from .connection import Connection
+    from .tls import TlsContext
 
 _log = logging.getLogger("_granian")
 
 STARTING, SERVING, DRAINING, STOPPED = range(4)
+
+_MOMENT = 0.05  # seconds that an idle connection has at least: its request may have arrived already
 
 _SHED_SHARE = 32  # of the connections, one in so many is given up at a time when the worker is full
 
@@ -64,6 +69,7 @@ class Runtime:
         application: The interface around the target (``waist.Application``).
         lane: Reads heads; its memos are this thread's.
         writer: Renders heads; likewise.
+        lexicon: What HTTP/2 connections share, once there is one.
     """
 
     def __init__(self, engine: "Engine", index: int) -> None:
@@ -76,8 +82,10 @@ class Runtime:
         self.tasks: Optional[EagerTasks] = None
         self.lane = HeadLane(self.plan.http1.buffer_size)
         self.writer = HeadWriter(date_line(time.time()))
+        self.lexicon: Optional[Lexicon] = None
+        self._greet: Callable[[Newcomer, Runtime], Connection]
         self.application: Any = None
-        self.poller = create_poller(self._welcome, self._on_second)
+        self.poller = self._create_poller()
         self._wakeup = Wakeup()
         self.poller.adopt(self._wakeup)
         self.thread = threading.Thread(
@@ -86,11 +94,18 @@ class Runtime:
         self.started = threading.Event()
         self.failure: Optional[BaseException] = None
 
+    def _create_poller(self) -> Poller:
+        return create_poller(self._welcome, self._on_second)
+
     # any thread
 
     def post(self, call: Callable[[], None]) -> None:
         """Run ``call`` on this runtime's thread."""
         self._wakeup.post(call)
+
+    def resume(self, connection: Any) -> None:
+        """Have a connection serve what it received early, in a turn of its own."""
+        self._wakeup.post(connection.resume)
 
     # the runtime's thread
 
@@ -143,23 +158,42 @@ class Runtime:
             asyncio.set_event_loop(None)
             loop.close()
 
+    def protocol(self, alpn: Optional[str]) -> "Callable[[Newcomer, Runtime], Connection]":
+        """Choose who serves a connection for which ALPN chose this, or nothing.
+
+        Where HTTP/1 is chosen and HTTP/2 allowed, a preface still leads to HTTP/2.
+        """
+        if self.plan.http == "2" or alpn == "h2":
+            from .http2 import Http2Connection
+
+            return Http2Connection
+        from .http1 import Http1Connection
+
+        return Http1Connection
+
     def _begin_serving(self) -> None:
+        if self.engine.tls is None:
+            self._greet = self.protocol(None)
+        else:
+            from .tls import TlsHandshake
+
+            self._greet = TlsHandshake
         self.state = SERVING
         self.started.set()
 
-    def _welcome(self, sock: socket.socket) -> None:
+    def _welcome(self, newcomer: Newcomer) -> None:
         """Make a connection of a socket whose first octets have arrived."""
-        from .http1 import Http1Connection
-
         self.counters.connections_handled += 1
-        connection = Http1Connection(sock, self)
+        connection = self._greet(newcomer, self)
         self.poller.replace(connection)
         if self.state == DRAINING:
-            connection.drain()
+            connection.drain(_MOMENT)
         connection.on_readable()
 
     def _on_second(self) -> None:
-        self.writer.date = date_line(time.time())
+        self.writer.date = line = date_line(time.time())
+        if self.lexicon is not None:
+            self.lexicon.set_date(line[6:-2])
 
     def log_refusal(self, connection: "Connection", error: PeerError) -> None:
         """Say at debug level why a client was refused: its fault, not the operator's."""
@@ -168,11 +202,17 @@ class Runtime:
 
     def on_closed(self, connection: "Connection") -> None:
         """A connection of this runtime has closed."""
-        self.application.disconnect(connection.context)
+        if connection.context is not None:
+            self.application.disconnect(connection.context)
         if self.state == DRAINING:
-            self._end_when_empty()
+            self.end_when_empty()
         else:
             self.engine.acceptor.on_closed()
+
+    @property
+    def draining(self) -> bool:
+        """Tell whether nothing new is taken."""
+        return self.state == DRAINING
 
     def connections(self) -> "List[Connection]":
         """Return the connections being served."""
@@ -195,10 +235,13 @@ class Runtime:
             return
         self.state = DRAINING
         for connection in self.connections():
-            connection.drain(grace)
-        self._end_when_empty()
+            connection.drain(max(grace, _MOMENT))
+        self.end_when_empty()
 
-    def _end_when_empty(self) -> None:
+    def end_when_empty(self) -> None:
+        """End if this runtime is draining and nothing is left to serve."""
+        if self.state != DRAINING or self.engine.acceptor.offering:
+            return
         if len(self.poller.connections) > 1 or self.poller.newcomers:
             return
         pending = self.tasks.pending if self.tasks is not None else None
@@ -210,7 +253,7 @@ class Runtime:
 
     def _on_task_done(self, _: object) -> None:
         if self.state == DRAINING:
-            self.post(self._end_when_empty)
+            self.post(self.end_when_empty)
 
     def end(self) -> None:
         """Stop the thread's loop now."""
@@ -230,8 +273,7 @@ class Runtime:
     def disconnect_streams(self) -> None:
         """Tell running exchanges that their client is gone, though it is not."""
         for connection in self.connections():
-            if connection.handler is not None:
-                connection.handler.on_disconnect()
+            connection.disconnect_streams()
 
     def cancel_tasks(self) -> None:
         """Cancel what still runs of the application."""
@@ -252,6 +294,11 @@ class Engine:
     def __init__(self, plan: WorkerPlan, target: Any, sockets: Sequence[socket.socket]) -> None:
         self.plan = plan
         self.target = target
+        self.tls: Optional[TlsContext] = None
+        if plan.tls is not None:
+            from .tls import create_context
+
+            self.tls = create_context(plan.tls, plan.http)
         threads = plan.runtime_threads if plan.runtime_mode == "st" else 1
         self.runtimes = [Runtime(self, index) for index in range(threads)]
         self.acceptor = Acceptor(
@@ -280,6 +327,7 @@ class Engine:
         # visited by every collection, nor be copied by one in a forked child.
         gc.collect()
         gc.freeze()
+        self.acceptor.offering = True
         self.acceptor.start()
 
     # any thread
@@ -291,7 +339,7 @@ class Engine:
             grace: Seconds an idle connection may use to send one more request, answered as its
                 last.
         """
-        self.acceptor.stop()
+        self.acceptor.stop(max(grace, _MOMENT))
         for runtime in self.runtimes:
             runtime.post(lambda runtime=runtime: runtime.drain(grace))  # type: ignore[misc]
 

@@ -8,7 +8,6 @@ Response phases::
 
     WAITING --response_*--> DONE
     WAITING --response_stream--> STREAMING --transport collected--> DONE
-    any --on_disconnect--> DONE
 
 Spec: RSGI 1.6. Departures for safety: a body cut short fails its reader in iteration too, an
 exception in a stream breaks the response visibly, sends wait for a slow peer.
@@ -196,12 +195,10 @@ class HTTPProtocol:
             ProtocolError: The exchange has a response already.
             AppError: The status or a field must not reach the wire.
         """
-        if self._phase != WAITING and not self._gone:
+        if self._phase != WAITING:
             raise ProtocolError
-        fields = _encoded(status, headers)
-        if not self._gone:
-            self._responder.start(status, fields)
-            self._phase = STREAMING
+        self._responder.start(status, _encoded(status, headers))
+        self._phase = STREAMING
         self.status = status
         return HTTPStreamTransport(self)
 
@@ -215,7 +212,12 @@ class HTTPProtocol:
             fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         except UnicodeEncodeError as error:
             raise AppError("A response field is not latin-1") from error
-        self._responder.respond(status, fields, body)
+        try:
+            self._responder.respond(status, fields, body)
+        except AppError as error:
+            if error.sent:
+                self._phase, self.status = DONE, status
+            raise
         self._phase = DONE
         self.status = status
 
@@ -245,7 +247,7 @@ class HTTPProtocol:
     def send_piece(self, data: bytes) -> "asyncio.Future[None]":
         """Send a piece of a streamed body; see ``HTTPStreamTransport``."""
         future = new_waiter(self._loop)
-        if self._phase != STREAMING:
+        if self._phase != STREAMING or (self._gone and self._responder.closed):
             _fail(future)
         elif not data or not self._responder.write(data):
             future.set_result(None)
@@ -259,7 +261,10 @@ class HTTPProtocol:
         """The transport is gone: end the body. Runs once more, idly, when posted."""
         if self._phase == STREAMING:
             self._phase = DONE
-            self._responder.finish()
+            try:
+                self._responder.finish()
+            except AppError as error:
+                logger.error("A stream ended wrongly", exc_info=error)
 
     def post_end(self) -> None:
         """End the body from whichever thread collected the transport."""
@@ -304,15 +309,18 @@ class HTTPProtocol:
                 future.fire(None)
 
     def on_disconnect(self) -> None:
-        """Fail what waits for the peer, resolve what waits for its leaving."""
+        """Fail what waits for the peer, resolve what waits for its leaving.
+
+        A peer that ended its own stream may still read: it gets its answer.
+        """
         self._gone = True
-        self._phase = DONE
         if not self._complete and self._reader is not None and not self._reader.done():
             _fail(self._reader)
-        writers, self._writers = self._writers, None
-        for future in writers or ():
-            if not future.done():
-                _fail(future)
+        if self._responder.closed:
+            writers, self._writers = self._writers, None
+            for future in writers or ():
+                if not future.done():
+                    _fail(future)
         self.resolve_watchers()
 
     def resolve_watchers(self) -> None:

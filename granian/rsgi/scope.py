@@ -184,6 +184,10 @@ class Scope:
             headers = self._headers = Headers(headers)
         return headers
 
+    def forward(self, client: str, scheme: str) -> None:
+        """Show the client and scheme that a trusted proxy spoke for."""
+        self._client, self._scheme = client, scheme
+
     def log_atoms(self, peer: PeerFacts) -> Dict[str, Any]:
         """Return what the access line may name; fields as raw pairs."""
         headers = self._headers

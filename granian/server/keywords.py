@@ -76,14 +76,16 @@ def _unfold(settings: Dict[str, Any], keywords: Mapping[str, Any]) -> None:
             settings[f"http2_{attribute}"] = value
 
 
-def _check(settings: Mapping[str, Any]) -> None:
+def _check(settings: Dict[str, Any]) -> None:
     from ..config.options import CANONICAL
 
-    for name, value in settings.items():
+    for name, value in list(settings.items()):
         row = CANONICAL.get(name)
         if row is None:
             raise TypeError(f"Granian() got an unexpected keyword argument {_keyword_of(name)!r}")
-        if row.choices and not row.multiple and value is not None and value not in row.choices:
+        if row.choices and isinstance(value, str):
+            value = settings[name] = value.lower()
+        if row.choices and value not in row.choices:
             raise ConfigurationError(
                 f"{_keyword_of(name)} cannot be {value!r}; it is one of {', '.join(row.choices)}"
             )

@@ -14,6 +14,9 @@ from typing import Any, List, Tuple
 _LENGTH = struct.Struct("!I")
 _RECEIVE = 65_536
 
+_PATIENCE = 1.0
+"""Seconds to wait for a side that does not read (a stopped process) before giving up on telling."""
+
 DRAIN = "drain"
 HALT = "halt"
 DISCONNECT = "disconnect"
@@ -41,7 +44,7 @@ class Link:
     __slots__ = ("_buffer", "_received", "closed", "sock")
 
     def __init__(self, sock: socket.socket) -> None:
-        sock.setblocking(True)
+        sock.settimeout(_PATIENCE)
         self.sock = sock
         self._buffer = b""
         self._received = 0
@@ -53,7 +56,9 @@ class Link:
 
     def send_block(self, data: bytes) -> None:
         """Send framed octets; waits until the other side has taken them."""
+        self.sock.settimeout(None)
         self.sock.sendall(_LENGTH.pack(len(data)) + data)
+        self.sock.settimeout(_PATIENCE)
 
     def read_block(self) -> bytes:
         """Wait for framed octets.
@@ -61,8 +66,11 @@ class Link:
         Raises:
             EOFError: The other side has gone.
         """
+        self.sock.settimeout(None)
         (length,) = _LENGTH.unpack(self._read_exactly(_LENGTH.size))
-        return self._read_exactly(length)
+        block = self._read_exactly(length)
+        self.sock.settimeout(_PATIENCE)
+        return block
 
     def tell(self, what: str, value: Any = None) -> None:
         """Say something; nothing happens if the other side has gone or does not listen."""

@@ -16,16 +16,15 @@ class Notifier:
         watchdog: Seconds between two signs of life that the service manager asks for, or None.
     """
 
-    __slots__ = ("_address", "_socket", "watchdog")
+    __slots__ = ("_address", "watchdog")
 
     def __init__(self) -> None:
         self._address = os.environ.pop("NOTIFY_SOCKET", "").replace("@", "\0", 1)
-        self._socket: Optional[socket.socket] = None
         micros = os.environ.pop("WATCHDOG_USEC", "")
         pid = os.environ.pop("WATCHDOG_PID", "")
         wanted = micros.isdigit() and pid in ("", str(os.getpid())) and self._address
         # sd_watchdog_enabled(3) recommends half of the time that the manager waits.
-        self.watchdog = int(micros) / 2_000_000 if wanted else None
+        self.watchdog: Optional[float] = int(micros) / 2_000_000 if wanted else None
 
     def ready(self, status: str) -> None:
         """The first worker serves, or a reload is over."""
@@ -47,8 +46,7 @@ class Notifier:
         if not self._address:
             return
         try:
-            if self._socket is None:
-                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._socket.sendto(text.encode(), self._address)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+                sock.sendto(text.encode(), self._address)
         except OSError:
             pass  # the manager has gone or never was; serving matters more

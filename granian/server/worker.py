@@ -332,7 +332,7 @@ class _Worker:
         for engine in self.engines:
             engine.drain(grace)
         for engine in self.engines:
-            engine.acceptor.join(_ACCEPTOR_PATIENCE)
+            engine.acceptor.listening_ended.wait(_ACCEPTOR_PATIENCE)
         # Once no process has it any more, the kernel refuses new connections.
         for sock in self.sockets:
             sock.close()

@@ -20,13 +20,19 @@ HOST = re.compile(
 )
 """``Host``, RFC 9110 section 7.2: ``uri-host [ ":" port ]``; may be empty."""
 
-REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~]+) HTTP/([0-9])\.([0-9])")
-"""``request-line``, RFC 9112 section 3, with the target still whole."""
+REQUEST_LINE = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~\x80-\xff]+) HTTP/([0-9])\.([0-9])"
+)
+"""``request-line``, RFC 9112 section 3, with the target still whole.
+
+Octets from 0x80 on belong into a target percent-encoded only, but clients send them as they are;
+they have one meaning, so they are taken.
+"""
 
 ORIGIN_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (/[!-~]*) HTTP/1\.1")
 """A ``request-line`` of HTTP/1.1 whose target is in ``origin-form`` (section 3.2.1)."""
 
-ABSOLUTE_FORM = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://([^/?#]*)([!-~]*)")
+ABSOLUTE_FORM = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://([^/?#]*)([!-~\x80-\xff]*)")
 """``absolute-form`` of a target (RFC 9112 section 3.2.2): authority, then path and query."""
 
 AUTHORITY_FORM = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%\-]+):[0-9]{1,5}")

@@ -36,9 +36,11 @@ class Responder(Peer, Protocol):
     """The down side of one exchange: how a response reaches the peer.
 
     ``context`` holds what ``Application.connect`` returned; ``handler`` is set by
-    ``Application.begin`` before it runs anything of the application's.
+    ``Application.begin`` before it runs anything of the application's. ``closed`` tells that
+    nothing sent can reach the peer any more; an ended or half-closed request does not close.
     """
 
+    closed: bool
     context: Any
     handler: Any
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from granian.errors import AppError
-from granian.plan import WorkerPlan
+from granian.log import log_request_builder
 from granian.rsgi import ProtocolClosed, ProtocolError
 from granian.rsgi.application import RsgiApplication
 from tests.support.responder import FakeResponder, make_head
@@ -24,9 +24,9 @@ def loop():
 class Exchange:
     """One exchange on a loop that stands between the test's steps."""
 
-    def __init__(self, loop, target, body=b"", complete=True, plan=None):
+    def __init__(self, loop, target, body=b"", complete=True, access=None):
         self.loop = loop
-        self.application = RsgiApplication(target, plan or WorkerPlan(), loop, loop.create_task)
+        self.application = RsgiApplication(target, loop, loop.create_task, access)
         self.responder = FakeResponder(self.application)
         self.run(self.application.begin, self.responder, make_head(), body, complete)
 
@@ -39,6 +39,11 @@ class Exchange:
                 await asyncio.sleep(0)
 
         self.loop.run_until_complete(call())
+
+    def leave(self):
+        """The peer closes its connection."""
+        self.responder.closed = True
+        self.run(self.handler.on_disconnect)
 
     @property
     def handler(self):
@@ -383,10 +388,45 @@ def test_sends_to_a_peer_that_left_fail(loop):
         outcome.append("second")
 
     exchange = Exchange(loop, application)
-    exchange.run(exchange.handler.on_disconnect)
+    exchange.leave()
     assert isinstance(outcome[0][0], ProtocolClosed)
     assert outcome[1:] == ["second"]
-    assert "finish" not in exchange.responder.names
+    assert exchange.responder.names == ["start", "write", "finish"]
+
+
+def test_a_peer_that_ended_its_side_still_gets_its_stream(loop):
+    async def application(scope, protocol):
+        transport = protocol.response_stream()
+        await protocol.client_disconnect()
+        await transport.send_str("last words")
+
+    exchange = Exchange(loop, application)
+    exchange.run(exchange.handler.on_disconnect)
+    assert exchange.responder.names == ["start", "write", "finish"]
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_response_with_a_wrong_length(loop, caplog, sent):
+    async def application(scope, protocol):
+        protocol._responder.refuse = AppError("too long", sent)
+        protocol.response_str(200, [], "body")
+
+    exchange = Exchange(loop, application)
+    assert exchange.responder.names == ([] if sent else ["respond"])
+    assert exchange.handler.status == (200 if sent else 500)
+    assert caplog.records
+
+
+def test_a_stream_shorter_than_announced_is_logged(loop, caplog):
+    async def application(scope, protocol):
+        await protocol.response_stream(200, [("content-length", "9")]).send_str("short")
+        protocol._responder.finish = refuse
+
+    def refuse():
+        raise AppError("too short", True)
+
+    Exchange(loop, application)
+    assert "A stream ended wrongly" in caplog.text
 
 
 def test_an_exception_in_a_stream_breaks_it_visibly(loop, caplog):
@@ -570,17 +610,19 @@ def test_a_watcher_after_the_connection_resolves_at_once(loop):
     assert outcome == ["left"]
 
 
-def test_responses_to_a_peer_that_left_are_dropped(loop):
+def test_streams_to_a_peer_that_left_fail(loop):
+    outcome = []
+
     async def application(scope, protocol):
         await protocol.client_disconnect()
-        protocol.response_str(200, [], "nobody listens")
         transport = protocol.response_stream()
         with pytest.raises(ProtocolClosed):
             await transport.send_str("nobody")
+        outcome.append("closed")
 
     exchange = Exchange(loop, application)
-    exchange.run(exchange.handler.on_disconnect)
-    assert exchange.responder.events == []
+    exchange.leave()
+    assert outcome == ["closed"]
 
 
 def test_cancellation_after_the_peer_left_is_nobodys_fault(loop, caplog):
@@ -606,7 +648,7 @@ def test_the_access_line_is_written_when_the_application_is_done(loop, caplog, s
         if status == 200:
             protocol.response_str(200, [], "x")
 
-    plan = WorkerPlan(log_access=True, log_access_format="%(status)d %(method)s %(header{x})s")
+    access = log_request_builder("%(status)d %(method)s %(header{x})s")
     caplog.set_level(logging.INFO, "granian.access")
-    Exchange(loop, application, plan=plan)
+    Exchange(loop, application, access=access)
     assert [record.getMessage() for record in caplog.records] == [f"{status} GET -"]

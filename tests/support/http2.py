@@ -62,9 +62,6 @@ class RecordingStream(Stream):
         if self.script:
             self.script(self, "writable")
 
-    def on_complete(self):
-        self.events.append(("complete",))
-
 
 class RecordingLexicon(Lexicon):
     __slots__ = ("opened", "script")

@@ -31,7 +31,7 @@ class FakeResponder:
 
     Attributes:
         blocked: What ``start`` and ``write`` return; a blocking handler waits then.
-        refuse: An ``AppError`` to raise from the next verb that sends a head.
+        refuse: An ``AppError``, or its text, to raise from the next verb that sends a head.
         pieces: What ``pull_body`` returns next; an exception in it is raised.
     """
 
@@ -42,6 +42,7 @@ class FakeResponder:
         self.loop = None
         self.tls = None
         self.handler = None
+        self.closed = False
         self.events = []
         self.blocked = False
         self.refuse = None
@@ -95,7 +96,7 @@ class FakeResponder:
     def _head(self, verb, status, headers, body):
         if self.refuse is not None:
             error, self.refuse = self.refuse, None
-            raise AppError(error)
+            raise error if isinstance(error, AppError) else AppError(error)
         self.events.append((verb, status, list(headers), body))
 
     @property

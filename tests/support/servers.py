@@ -6,7 +6,7 @@ process has ended. A server that dies or stays silent fails the test with all it
 
 import os
 import re
-import signal
+import signal as signals
 import socket
 import subprocess
 import sys
@@ -146,7 +146,7 @@ class GranianServer:
                     raise AssertionError(f"{why}: {wanted.pattern!r}; log:\n{self.log}")
                 self.changed.wait(min(left, 0.5))
 
-    def signal(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         self.process.send_signal(number)
 
     def wait(self, timeout: float = PATIENCE) -> int:
@@ -158,16 +158,16 @@ class GranianServer:
         self.reader.join(timeout)
         return code
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = PATIENCE) -> int:
+    def stop(self, number: int = signals.SIGTERM, timeout: float = PATIENCE) -> int:
         """Ask it to stop and wait; return the exit code."""
         if self.process.poll() is None:
-            self.signal(number)
+            self.send_signal(number)
         return self.wait(timeout)
 
     def kill(self) -> None:
         """End the whole session of the server, whatever state it is in."""
         try:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            os.killpg(self.process.pid, signals.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass
         self.process.wait()
@@ -191,7 +191,6 @@ class EngineServer:
 
     def __init__(self, app: Any, interface: str = "asgi", **plan: Any) -> None:
         from granian.engine.runtime import Engine
-
         from granian.plan import Http1Plan, WorkerPlan
 
         http1 = Http1Plan(**plan.pop("http1", {}))

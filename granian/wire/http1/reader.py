@@ -28,7 +28,7 @@ MAX_TARGET = 65_534
 """Octets of a request target; a longer one is a 414 (RFC 9112 section 3)."""
 
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
-_NOT_A_REQUEST = re.compile(rb"[^!-~ \r\n]")
+_NOT_A_REQUEST = re.compile(rb"[^!-~\x80-\xff \r\n]|^[!-~]*[\x80-\xff]")
 
 
 def find_end(data: "bytes | bytearray", start: int) -> int:
@@ -76,14 +76,15 @@ def read_head(data: bytes, limit: int) -> RequestHead:
     if data[:2] == b"\r\n":
         data = data[2:]  # one empty line before a request is forgiven (RFC 9112 section 2.2)
     check_incomplete(data, limit)
-    version_minor = _check_request_line(data)
+    target, version_minor = _check_request_line(data)
     if data.count(b"\n") > MAX_FIELDS + 2:
         raise PeerError(431, "too many fields")
     if b"\n " in data or b"\n\t" in data:
         raise PeerError(400, "folded field line")
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=limit)
     try:
-        connection.receive_data(data)
+        # h11 takes visible ASCII only; the line is checked, and the target is ours to read.
+        connection.receive_data(data if target.isascii() else data.replace(target, b"/", 1))
         event = connection.next_event()
     except h11.RemoteProtocolError as error:
         raise PeerError(_status_of(error, data), "h11 refused the head") from None
@@ -93,12 +94,13 @@ def read_head(data: bytes, limit: int) -> RequestHead:
     head.version = "1.0" if version_minor == 0 else "1.1"
     head.method = event.method.decode("ascii")
     head.headers = [(bytes(name), bytes(value)) for name, value in event.headers]
-    _read_target(head, event.target)
+    _read_target(head, target)
     _read_fields(head, _raw_lengths(data))
     return head
 
 
-def _check_request_line(data: bytes) -> int:
+def _check_request_line(data: bytes) -> Tuple[bytes, int]:
+    """Return the target and the minor version of a request line that h11 may see."""
     line = data[: data.find(b"\n")].rstrip(b"\r")
     matched = REQUEST_LINE.fullmatch(line)
     if matched is None:
@@ -109,7 +111,7 @@ def _check_request_line(data: bytes) -> int:
     if major != b"1":
         # The HTTP/2 preface on a listener without HTTP/2 is no HTTP/1 version at all.
         raise PeerError(400 if target == b"*" and major == b"2" else 505, "unknown version")
-    return int(minor)
+    return target, int(minor)
 
 
 def _status_of(error: h11.RemoteProtocolError, data: bytes) -> int:
@@ -127,8 +129,9 @@ def _status_of(error: h11.RemoteProtocolError, data: bytes) -> int:
 
 
 def _raw_lengths(data: bytes) -> int:
-    """Count content-length lines as sent: h11 folds equal ones into one."""
-    return sum(1 for line in data.split(b"\n") if line[:15].lower() == b"content-length:")
+    """Count content-lengths as sent, in lines or in lists: h11 folds equal ones into one."""
+    lines = [line for line in data.split(b"\n") if line[:15].lower() == b"content-length:"]
+    return sum(1 + line.count(b",") for line in lines)
 
 
 def _read_target(head: RequestHead, target: bytes) -> None:
@@ -139,7 +142,8 @@ def _read_target(head: RequestHead, target: bytes) -> None:
         return
     absolute = ABSOLUTE_FORM.fullmatch(target)
     if absolute is not None:
-        head.authority, rest = absolute.groups()
+        authority, rest = absolute.groups()
+        head.authority = authority.rpartition(b"@")[2]  # userinfo is nobody's business here
         if HOST.fullmatch(head.authority) is None or not head.authority:
             raise PeerError(400, "bad authority")
         if rest[:1] != b"/":

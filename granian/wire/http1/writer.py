@@ -77,19 +77,26 @@ class HeadWriter:
         try:
             octets, length, dated, close, bodiless = self._heads[status, fields]
         except (KeyError, TypeError):
-            octets, length, dated, close, bodiless = self.read_fields(status, fields)
+            octets, length, dated, close, bodiless = self._read_fields(status, fields)
         size = len(body)
         if dated or close or bodiless or (length is not None and length != size):
             return b""
         return b"".join((octets, self.date, b"content-length: %d\r\n\r\n" % size, body))
 
-    def read_fields(self, status: int, fields: Fields) -> Head:
+    def read_fields(self, status: int, headers: Fields) -> Head:
         """Validate a status and fields as an application gave them.
 
         Raises:
             AppError: A status outside 200 to 999, a name that is no token, a value with control
                 octets, lengths that contradict each other.
         """
+        fields = tuple(headers)
+        try:
+            return self._heads[status, fields]
+        except (KeyError, TypeError):
+            return self._read_fields(status, fields)
+
+    def _read_fields(self, status: int, fields: Fields) -> Head:
         if type(status) is not int or not 200 <= status <= 999:
             raise AppError(f"impossible response status: {status!r}")
         pairs: List[Tuple[bytes, bytes]] = []

@@ -99,7 +99,7 @@ class Outflow:
             while level and room > 0:
                 window = judge.outbound_flow_control_window
                 if window <= 0:
-                    return touched, 0
+                    return touched, room
                 stream = level[0]
                 size = min(window, stream.send_window, self.max_frame, stream.queued)
                 if size <= 0:  # waits for its own window, or has nothing left

@@ -13,7 +13,8 @@ Runs on the thread that owns the connection; time is passed in. RFC 9113, 9218, 
 """
 
 from itertools import islice
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
+from weakref import ReferenceType, ref
 
 from h2.events import (
     DataReceived,
@@ -100,7 +101,7 @@ REQUESTS_MAX = 10_000
 PREFACE_TIMEOUT = 10.0
 SETTINGS_TIMEOUT = 2.0
 IDLE_TIMEOUT = 75.0
-DRAIN_PING_TIMEOUT = 2.0
+DRAIN_PING_TIMEOUT = 1.0
 CHECK_INTERVAL = 5.0
 
 _CLOSED_MAX = 1000
@@ -135,7 +136,10 @@ class Session:
             ``collect`` still gives.
         now: The time of the last call that brought one.
         streams: Those the peer or we still have something to say on.
-        zombies: Streams that were reset while their application runs on.
+        zombies: Streams that were reset while their application runs on, by number.
+        busy: ``collect`` is going to be called; who queues something need not ask for it.
+        completed: Responses given whole since somebody looked.
+        owner: The engine's connection.
         send_window: What a new stream may send at first.
         receive_window: What a new stream may receive at first.
         high_water: Octets queued on a stream at which ``write`` asks to wait.
@@ -175,6 +179,7 @@ class Session:
         "_write_timeout",
         "busy",
         "code",
+        "completed",
         "connect_protocol",
         "decoder",
         "encoder",
@@ -182,8 +187,10 @@ class Session:
         "high_water",
         "judge",
         "lexicon",
+        "more",
         "now",
         "outflow",
+        "owner",
         "phase",
         "receive_window",
         "send_window",
@@ -199,16 +206,20 @@ class Session:
         on_wake: Callable[[], None],
         now: float,
         *,
+        owner: Any = None,  # the engine's; nothing here looks at it
         lane: bool = True,
     ) -> None:
         limits = plan.http2
         self.phase = AWAITING_PREFACE
         self.code = NO_ERROR
+        self.owner = owner
         self.now = self._opened_at = self._idle_since = now
         self.busy = True
+        self.more = False
         self.lexicon = lexicon
         self.streams: Dict[int, Stream] = {}
-        self.zombies = 0
+        self.zombies: Dict[int, ReferenceType[Stream]] = {}
+        self.completed = 0
         self.guard = Guard()
         self._plan = limits
         self._write_timeout = plan.write_timeout
@@ -363,7 +374,7 @@ class Session:
     def _headers(self, flags: int, number: int, data: bytes, start: int, stop: int) -> None:
         # Hot: every request. The octets may be a block put together from several frames.
         if number > self.judge.highest_inbound_stream_id and number & 1:
-            if self.phase == LEAVING or len(self.streams) + self.zombies >= self._max_streams:
+            if self.phase == LEAVING or len(self.streams) + len(self.zombies) >= self._max_streams:
                 self._turn_away(flags, number, data, start, stop)
             elif self._lane is None or not self._lane.headers(flags, number, data, start, stop):
                 self._consult(frame(HEADERS, flags, number, data[start:stop]), number)
@@ -538,9 +549,10 @@ class Session:
 
     def local_end(self, stream: Stream) -> None:
         """The response is whole and on its way."""
+        stream.handler = None
+        self.completed += 1
         if not stream.remote_open:
             self._close(stream)
-        stream.on_complete()
         if not self.busy:
             self.wake()
 
@@ -549,12 +561,6 @@ class Session:
         self.outflow.octets.append(rst_stream(stream.number, code))
         self._break(stream, StreamClosedBy.SEND_RST_STREAM)
         self.wake()
-
-    def release(self, stream: Stream) -> None:
-        """The application's run for a stream is over: a reset stream counts no longer."""
-        if stream.zombie:
-            stream.zombie = False
-            self.zombies -= 1
 
     def _close(self, stream: Stream) -> None:
         """Take a stream whose halves are both over from the table."""
@@ -576,12 +582,20 @@ class Session:
         stream.held = 0
         if stream.phase != COMPLETE:
             stream.phase = BROKEN
-            stream.zombie = True
-            self.zombies += 1
+            self._mourn(stream)
         stream.remote_open = False
         if not self.streams:
             self._emptied()
         stream.on_reset()
+
+    def _mourn(self, stream: Stream) -> None:
+        """Count a reset stream as open until its application has let go of it.
+
+        Rapid reset (CVE-2023-44487) lives on work that goes on after the reset. Whoever still
+        runs for the stream holds it, and nobody else does once it has left the table.
+        """
+        zombies, number = self.zombies, stream.number
+        zombies[number] = ref(stream, lambda _: zombies.pop(number, None))
 
     def _emptied(self) -> None:
         self._idle_since = self.now
@@ -865,15 +879,20 @@ class Session:
     def collect(self, backlog: int) -> bytes:
         """Take the octets for the transport: all frames queued, and DATA as there is room.
 
+        Afterwards ``more`` tells that only the room ended it: ``collect`` is to be called again
+        when the transport has passed on what it was given, and nobody will be woken for it.
+
         Args:
             backlog: Octets given earlier that the transport has not passed on.
         """
         if not backlog:
             self._control = 0
         outflow = self.outflow
+        self.busy = self.more = False
         if outflow.waiting:
-            self._pump(_ROOM - backlog)
-        self.busy = False
+            self.busy = True
+            self.more = self._pump(_ROOM - backlog) <= 0
+            self.busy = self.more
         octets = outflow.octets
         if not octets:
             return b""
@@ -881,11 +900,12 @@ class Session:
         octets.clear()
         return data
 
-    def _pump(self, room: int) -> None:
+    def _pump(self, room: int) -> int:
+        """Cut frames and tell who may write again, until nothing moves; return the room left."""
         while room > 0:
             touched, room = self.outflow.pump(room, self.now)
             if not touched:
-                return
+                return 1
             for stream in touched:
                 if stream.phase == BROKEN:
                     continue
@@ -895,6 +915,7 @@ class Session:
                 elif stream.waiting and stream.queued <= self._low_water:
                     stream.waiting = False
                     stream.on_writable()
+        return room
 
     def _finished(self, stream: Stream) -> None:
         if stream.phase == COMPLETE:

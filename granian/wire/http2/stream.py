@@ -12,7 +12,7 @@ once both halves are over. RFC 9113 sections 5.1 and 8.1.
 """
 
 from collections import deque
-from typing import TYPE_CHECKING, Deque, Iterable, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Deque, Iterable, Optional, Tuple
 
 from ...errors import AppError
 from ..head import RequestHead
@@ -60,14 +60,17 @@ class Stream:
         moved_at, heard_at: When something was last sent and received on it.
         wants_body: The application waits for body octets.
         waiting: ``write`` asked the application to wait.
-        zombie: Reset while the application still ran for it: it counts as open until that ends.
+        handler: Who is told on the application's side; let go at the end of the response, so that
+            the two do not keep each other alive.
     """
 
     __slots__ = (
+        "__weakref__",
         "credit",
         "ending",
         "expected",
         "expects_continue",
+        "handler",
         "head_only",
         "heard_at",
         "held",
@@ -88,10 +91,10 @@ class Stream:
         "urgency",
         "waiting",
         "wants_body",
-        "zombie",
     )
 
     queue: Deque[Octets]
+    handler: Any
 
     def __init__(self, session: "Session", number: int) -> None:
         self.session = session
@@ -102,7 +105,7 @@ class Stream:
         self.credit = self.held = self.received = self.queued = 0
         self.urgency = DEFAULT_URGENCY
         self.incremental = True
-        self.listed = self.ending = self.waiting = self.wants_body = self.zombie = False
+        self.listed = self.ending = self.waiting = self.wants_body = False
         self.trailers: Optional[bytes] = None
         self.remaining = STREAMED
         self.moved_at = self.heard_at = session.now
@@ -127,10 +130,12 @@ class Stream:
         """The queue has fallen below the low-water mark after ``write`` returned True."""
         raise NotImplementedError
 
-    def on_complete(self) -> None:
-        """The response has been handed to the transport whole, or was broken off."""
-
     # Verbs, called by the application's side.
+
+    @property
+    def closed(self) -> bool:
+        """Tell that nothing sent can reach the peer any more."""
+        return self.phase == BROKEN
 
     def respond(self, status: int, headers: Fields, body: bytes) -> None:
         """Send a whole response; see ``waist.Responder``."""
@@ -204,26 +209,33 @@ class Stream:
         if self.phase != STREAMING or self.ending or self.head_only:
             return False
         size = len(data)
+        excess = False
         if self.remaining != STREAMED:
             if size > self.remaining:
-                data, size = data[: self.remaining], self.remaining
+                data, size, excess = data[: self.remaining], self.remaining, True
             self.remaining -= size
-        if not size:
-            return False
-        self._enqueue(data, size)
-        session = self.session
-        session.wake()
-        self.waiting = self.queued >= session.high_water
+        if size:
+            self._enqueue(data, size)
+            self.session.wake()
+        if excess:
+            raise AppError("the response is longer than its content-length", sent=True)
+        self.waiting = self.queued >= self.session.high_water
         return self.waiting
 
-    def finish(self, trailers: Fields = ()) -> None:
+    def finish(self, trailers: Fields = (), data: bytes = b"") -> None:
         """End a streamed response; see ``waist.Responder``."""
         if self.phase != STREAMING or self.ending:
             return
-        block = trailer_block(trailers)
+        block = trailer_block(trailers) if trailers else b""
+        if data:
+            try:
+                self.write(data)
+            except AppError:
+                self._end()  # cut, but ended: nobody will come back to end it
+                raise
         if self.remaining > 0 and not self.head_only:
             self.session.reset(self, INTERNAL_ERROR)
-            return
+            raise AppError("the response is shorter than its content-length", sent=True)
         if block:
             self.trailers = block
         self._end()

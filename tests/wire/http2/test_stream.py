@@ -35,7 +35,7 @@ def test_respond(serve):
     stream.respond(200, [], b"hello")
     assert kinds(server) == [(HEADERS, 0, None), (DATA, 1, 5)]
     assert stream.phase == COMPLETE
-    assert stream.events[-1] == ("complete",)
+    assert server.session.completed == 1
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,13 @@ def test_trailers(serve):
     assert server.decoder.decode(frames[2][3]) == [(b"grpc-status", b"0")]
 
 
+def test_the_last_piece_with_the_end(serve):
+    server, stream = opened(serve)
+    stream.start(200, [])
+    stream.finish([(b"a", b"1")], b"last")
+    assert [(f[0], f[1]) for f in server.take()] == [(HEADERS, 4), (DATA, 0), (HEADERS, 5)]
+
+
 def test_trailers_alone(serve):
     server, stream = opened(serve)
     stream.start(200, [])
@@ -117,13 +124,18 @@ def test_no_100_continue_once_the_body_comes(serve):
 
 def test_more_than_announced_is_cut_and_less_is_broken(serve):
     server, stream = opened(serve)
-    stream.start(200, [(b"content-length", b"4")], b"123456")
-    stream.write(b"7")
+    with pytest.raises(AppError) as raised:
+        stream.start(200, [(b"content-length", b"4")], b"123456")
+    assert raised.value.sent
+    with pytest.raises(AppError):
+        stream.write(b"7")
     stream.finish()
     assert server.take()[-1] == (DATA, END_STREAM, 1, b"1234")
     server, stream = opened(serve)
     stream.start(200, [(b"content-length", b"4")], b"123")
-    stream.finish()
+    with pytest.raises(AppError) as raised:
+        stream.finish()
+    assert raised.value.sent
     assert server.reset(1) == INTERNAL_ERROR
 
 

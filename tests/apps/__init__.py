@@ -1,0 +1,1 @@
+"""Applications under test, one module per purpose."""

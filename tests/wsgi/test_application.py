@@ -1,0 +1,27 @@
+import subprocess
+import sys
+from wsgiref.validate import validator
+
+from granian.plan import WorkerPlan
+from granian.wsgi.application import WsgiApplication
+from tests.support.responder import FakeResponder, make_head
+
+
+def test_a_worker_for_wsgi_loads_no_asyncio():
+    code = "import sys, granian.wsgi.application; sys.exit('asyncio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_reference_validator_finds_nothing(caplog):
+    def target(environ, start_response):
+        body = environ["wsgi.input"].read(4) + environ["wsgi.input"].readline()
+        start_response("200 OK", [("content-type", "text/plain")])
+        return [body]
+
+    application = WsgiApplication(validator(target), WorkerPlan())
+    responder = FakeResponder(pieces=[b"dy\n"])
+    responder.context = application.connect(responder)
+    headers = [(b"host", b"x"), (b"content-type", b"a/b"), (b"content-length", b"5")]
+    application.begin(responder, make_head("POST", headers=headers), b"bo", False)
+    assert responder.streamed == b"body\n"
+    assert not caplog.records
