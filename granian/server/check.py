@@ -6,13 +6,12 @@ server would not start. Runs in the command's process for ``--check-config``.
 
 import os
 import socket
-import ssl
 from typing import List
 
 from .. import net
 from .._internal import load_target
 from ..errors import FatalError
-from ..plan import SupervisorPlan, TlsPlan, WorkerPlan
+from ..plan import SupervisorPlan, WorkerPlan
 from .environment import Environment
 
 
@@ -37,36 +36,10 @@ def certificate(worker: WorkerPlan) -> str:
     plan = worker.tls
     if plan is None:
         return "not used"
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        # A password that is asked for on the terminal would hang a service: there is none.
-        context.load_cert_chain(plan.certificate, plan.keyfile, lambda: plan.password or "")
-    except ssl.SSLError as error:
-        raise FatalError(_in_words(error, plan)) from None
-    except OSError as error:
-        raise FatalError(f"{error.filename or plan.keyfile}: {error.strerror or error}") from None
-    for path in filter(None, (plan.ca, *plan.crl)):
-        try:
-            context.load_verify_locations(path)
-        except (ssl.SSLError, OSError):
-            raise FatalError(f"{path} holds no certificates or revocations in PEM form") from None
+    from ..engine.tls import check
+
+    check(plan, worker.http)
     return f"{plan.certificate}, {plan.protocol_min} or newer"
-
-
-def _in_words(error: ssl.SSLError, plan: TlsPlan) -> str:
-    if error.reason == "KEY_VALUES_MISMATCH":
-        return f"The key {plan.keyfile} does not belong to the certificate {plan.certificate}"
-    with open(plan.keyfile, "rb") as key:
-        encrypted = b"ENCRYPTED" in key.read()
-    # What OpenSSL calls a password that does not fit depends on its version and the cipher.
-    if encrypted:
-        if plan.password:
-            return f"The password does not open the key {plan.keyfile}"
-        return f"The key {plan.keyfile} is encrypted: give --ssl-keyfile-password"
-    return (
-        f"The certificate {plan.certificate} or its key {plan.keyfile} "
-        "is not a certificate and a private key in PEM form"
-    )
 
 
 def address(supervisor: SupervisorPlan, worker: WorkerPlan) -> str:

@@ -344,6 +344,10 @@ class AbstractServer:
 
     def _prepare(self) -> None:
         """Check what must hold in the main process before anything is bound."""
+        if self.worker_plan.tls is not None:
+            from ..engine import tls  # a server in clear text needs no ssl
+
+            tls.check(self.worker_plan.tls, self.worker_plan.http)
 
     def _make_body(self, assignment: Assignment) -> Body:
         raise NotImplementedError
