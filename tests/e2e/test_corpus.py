@@ -33,7 +33,6 @@ def servers():
 
     def server(interface):
         if interface not in running:
-            target = f"tests.apps.wire:{interface}"
             running[interface] = EngineServer(getattr(app, interface), interface)
         return running[interface]
 
