@@ -185,7 +185,7 @@ class Http1Connection(Connection):
 
     def _read_unusual(self, data: bytes) -> Optional[Tuple[RequestHead, int]]:
         """Read what the lane declined, or keep what is not a whole head yet."""
-        if data[:3] == b"PRI" and self._head is None and self._is_preface(data):
+        if data[:3] == b"PRI" and self._response == _NOT_STARTED and self._is_preface(data):
             return None
         limit = self.runtime.plan.http1.buffer_size
         end = reader.find_end(data, 2 if data[:2] == b"\r\n" else 0)
