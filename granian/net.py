@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from .errors import FatalError
 from .log import logger
+from .plan import SupervisorPlan
 
 LISTEN_FDS_START = 3
 """The first descriptor that systemd passes (sd_listen_fds(3))."""
@@ -101,6 +102,19 @@ class UnixSocketSpec:
     def is_uds(self) -> bool:
         """Tell whether this is a Unix socket: always."""
         return True
+
+
+def open_listeners(plan: SupervisorPlan) -> List[socket.socket]:
+    """Open what a plan says to listen on: a descriptor, a Unix socket, or an address.
+
+    Raises:
+        FatalError: It cannot be had, with the reason in words.
+    """
+    if plan.fd is not None:
+        return [adopt(plan.fd, plan.backlog)]
+    if plan.uds is not None:
+        return [bind_unix(plan.uds, plan.backlog, plan.uds_permissions)]
+    return bind_tcp(plan.host, plan.port, plan.backlog)
 
 
 def bind_tcp(host: str, port: int, backlog: int) -> List[socket.socket]:

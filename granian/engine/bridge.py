@@ -56,6 +56,12 @@ class LoopDriver:
         self._loop.add_reader(self._poller.fileno(), self._turn)  # type: ignore[attr-defined]
         self._set_timer()
 
+    def stop(self) -> None:
+        """Watch it no more; for loops that outlive the poller."""
+        self._loop.remove_reader(self._poller.fileno())  # type: ignore[attr-defined]
+        if self._timer is not None:
+            self._timer.cancel()
+
     def _turn(self) -> None:
         self._poller.select(0)
         self._poller.busy_since = 0.0

@@ -167,7 +167,6 @@ class Runtime:
             from .http2 import Http2Connection
 
             return Http2Connection
-        from .http1 import Http1Connection
 
         return Http1Connection
 
@@ -300,10 +299,13 @@ class Engine:
 
             self.tls = create_context(plan.tls, plan.http)
         threads = plan.runtime_threads if plan.runtime_mode == "st" else 1
-        self.runtimes = [Runtime(self, index) for index in range(threads)]
+        self.runtimes = self._create_runtimes(threads)
         self.acceptor = Acceptor(
             sockets, self.runtimes, plan.backpressure, plan.http1.header_read_timeout
         )
+
+    def _create_runtimes(self, count: int) -> List[Runtime]:
+        return [Runtime(self, index) for index in range(count)]
 
     def start(self) -> None:
         """Run the application's startup on every runtime, then accept.
@@ -327,6 +329,10 @@ class Engine:
         # visited by every collection, nor be copied by one in a forked child.
         gc.collect()
         gc.freeze()
+        self.accept()
+
+    def accept(self) -> None:
+        """Start to accept; ``start`` ends with it."""
         self.acceptor.offering = True
         self.acceptor.start()
 

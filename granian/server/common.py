@@ -387,13 +387,11 @@ class AbstractServer:
         if passed:
             self._sockets = [net.adopt(number, plan.backlog) for number in passed]
             logger.info("Serving on sockets passed by the service manager, not on host and port")
-        elif plan.fd is not None:
-            self._sockets = [net.adopt(plan.fd, plan.backlog)]
-        elif plan.uds is not None:
-            self._sockets = [net.bind_unix(plan.uds, plan.backlog, plan.uds_permissions)]
-            self._uds_identity = net.identity(plan.uds)
         else:
-            self._sockets = net.bind_tcp(plan.host, plan.port, plan.backlog)
+            self._sockets = net.open_listeners(plan)
+        if plan.uds is not None:
+            self._uds_identity = net.identity(plan.uds)
+        elif self._sockets[0].family != socket.AF_UNIX:
             self.bind_port = self._sockets[0].getsockname()[1]
         self._sso = self._sockets[0]
         self._sfd = self._sso.fileno()

@@ -8,6 +8,7 @@ the SIGTERM handler find it (sse-starlette reads its ``should_exit``).
 import os
 import signal
 import socket
+import threading
 from types import FrameType
 from typing import Any, Callable, Dict, Iterable, Optional
 
@@ -132,3 +133,25 @@ def pid_is_alive(pid: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     return True
+
+
+class WorkerSignal:
+    """An event with a callback, as upstream's native module offers it; any thread."""
+
+    __slots__ = ("_callback", "_event")
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._callback: Optional[Callable[[], Any]] = None
+
+    def add_cb(self, callback: Callable[[], Any]) -> None:
+        """Have ``callback`` called when the event is set; at once if it is."""
+        self._callback = callback
+        if self._event.is_set():
+            callback()
+
+    def set(self) -> None:
+        """Set the event."""
+        self._event.set()
+        if self._callback is not None:
+            self._callback()
