@@ -123,7 +123,7 @@ class TestStop:
             with Wire(server.address) as idle:
                 idle.exchange(GET)
                 time.sleep(0.1)  # the request is on its way; nothing outside can see it arrive
-                server.signal(number)
+                server.send_signal(number)
                 begun = time.monotonic()
                 wait_until(lambda: refused(server.address), 2, "refusal")
                 assert time.monotonic() - begun < 0.5
@@ -156,10 +156,10 @@ class TestStop:
         with GranianServer(APP) as server, Wire(server.address) as wire:
             wire.send(request("/sleep/60"))
             time.sleep(0.1)
-            server.signal(signal.SIGTERM)
+            server.send_signal(signal.SIGTERM)
             server.wait_line("a second signal stops now")
             begun = time.monotonic()
-            server.signal(signal.SIGTERM)
+            server.send_signal(signal.SIGTERM)
             assert server.wait() == 0
             assert time.monotonic() - begun < 3.5
             wire.read_to_end()
@@ -168,9 +168,9 @@ class TestStop:
         with GranianServer(APP) as server, Wire(server.address) as wire:
             wire.send(request("/block"))
             time.sleep(0.1)
-            server.signal(signal.SIGTERM)
+            server.send_signal(signal.SIGTERM)
             server.wait_line("a second signal stops now")
-            server.signal(signal.SIGTERM)
+            server.send_signal(signal.SIGTERM)
             assert server.wait(6) == 0
 
     def test_worker_that_refuses_is_killed_in_time(self):
@@ -213,7 +213,7 @@ class TestReload:
             with Load(server.address) as load:
                 load.wait_answered(50)
                 for count in (1, 2):
-                    server.signal(signal.SIGHUP)
+                    server.send_signal(signal.SIGHUP)
                     server.wait_line("Stopped old worker", 2 * count)
                     load.wait_answered(50)
             assert load.failures == {}
@@ -229,7 +229,7 @@ class TestReload:
                 "    await server_app.app(scope, receive, send)\n"
             )
             assert get(server).body == b"ok"
-            server.signal(signal.SIGHUP)
+            server.send_signal(signal.SIGHUP)
             server.wait_line("Stopped old worker-1")
             assert get(server).body == b"-"
 
@@ -239,11 +239,11 @@ class TestReload:
             with Load(server.address) as load:
                 load.wait_answered(20)
                 (module / "drill.py").write_text("def broken(:\n")
-                server.signal(signal.SIGHUP)
+                server.send_signal(signal.SIGHUP)
                 server.wait_line("the old ones go on serving")
                 load.wait_answered(50)
                 (module / "drill.py").write_text(good)
-                server.signal(signal.SIGHUP)
+                server.send_signal(signal.SIGHUP)
                 server.wait_line("Stopped old worker-2")
             assert load.failures == {}
             assert server.log.count("def broken(:") == 1
@@ -251,11 +251,11 @@ class TestReload:
 
     def test_storm_counts_as_few_and_leaks_nothing(self):
         with GranianServer(APP, workers=2) as server:
-            server.signal(signal.SIGHUP)
+            server.send_signal(signal.SIGHUP)
             server.wait_line("Stopped old worker", 2)
             before = len(os.listdir(f"/proc/{server.pid}/fd"))
             for _ in range(100):
-                server.signal(signal.SIGHUP)
+                server.send_signal(signal.SIGHUP)
             server.wait_line("Stopped old worker", 4)
             wait_until(lambda: len(children(server.pid)) == 2, 10, "two workers")
             get(server)
@@ -267,7 +267,7 @@ class TestReload:
         with GranianServer(APP) as server:
             levels = []
             for count in range(1, 4):
-                server.signal(signal.SIGHUP)
+                server.send_signal(signal.SIGHUP)
                 server.wait_line("Stopped old worker-1", count)
                 wait_until(lambda: len(children(server.pid)) == 1)
                 levels.append(
@@ -280,8 +280,8 @@ class TestReload:
 
     def test_stop_beats_reload(self):
         with GranianServer(APP, workers=2) as server:
-            server.signal(signal.SIGHUP)
-            server.signal(signal.SIGTERM)
+            server.send_signal(signal.SIGHUP)
+            server.send_signal(signal.SIGTERM)
             assert server.wait() == 0
 
     def test_env_files_are_read_again(self, tmp_path):
@@ -290,14 +290,14 @@ class TestReload:
         with GranianServer(APP, env_files=str(file)) as server:
             assert get(server, "/environ").body == b"one"
             file.write_text("DRILL=two\n")
-            server.signal(signal.SIGHUP)
+            server.send_signal(signal.SIGHUP)
             server.wait_line("Stopped old worker-1")
             assert get(server, "/environ").body == b"two"
 
     def test_connection_of_an_old_worker_hears_of_its_end(self):
         with GranianServer(APP) as server, Wire(server.address) as wire:
             assert not wire.exchange(GET).says_close
-            server.signal(signal.SIGHUP)
+            server.send_signal(signal.SIGHUP)
             server.wait_line("Stopping old worker-1")
             begun = time.monotonic()
             while not wire.exchange(GET).says_close:
@@ -377,7 +377,7 @@ class TestDeath:
     def test_hung_worker_does_not_stop_a_reload(self):
         with GranianServer(APP, workers=1, workers_kill_timeout=1) as server:
             os.kill(server.worker_pids[0], signal.SIGSTOP)
-            server.signal(signal.SIGHUP)
+            server.send_signal(signal.SIGHUP)
             server.wait_line("Killing worker-1")
             assert get(server).status == 200
 
@@ -429,7 +429,7 @@ class ScriptServer(GranianServer):
 class TestState:
     def test_dump(self):
         with GranianServer(APP, workers=2) as server:
-            server.signal(signal.SIGUSR1)
+            server.send_signal(signal.SIGUSR1)
             server.wait_line("State of the main process")
             server.wait_line(r"State of worker-[12] \(PID \d+\): connections=", 2)
 
