@@ -17,8 +17,10 @@ Phases::
     any -finish-> LINGER -end, deadline-> CLOSED;  any -lost, reset, deadline-> CLOSED
 """
 
+import fcntl
 import os
 import socket
+import termios
 from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from ..errors import AppError, PeerError
@@ -38,7 +40,7 @@ from ..wire.status import refusal
 from ..wire.waist import Fields
 from .connection import HIGH_WATER, LINGER_TIME, Connection
 from .deadlines import NEVER
-from .poller import READ, Newcomer
+from .poller import ERRORS, READ, Newcomer
 
 if TYPE_CHECKING:
     from .runtime import Runtime
@@ -56,6 +58,8 @@ MAX_DISCARD = 65_536
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What a client says that speaks HTTP/2 (RFC 9113 section 3.4)."""
+
+_NOTHING = bytes(4)  # a C int of zero
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE_LINE = b"connection: close\r\n"
@@ -266,7 +270,7 @@ class Http1Connection(Connection):
         self._ended = True
         self._keep_alive = self._plain = False
         self._pending = b""
-        self.watch((self.events & ~READ) or 0)
+        self.watch((self.events & ~READ) | ERRORS)
         if self.handler is not None:
             self.handler.on_disconnect()
 
@@ -530,7 +534,8 @@ class Http1Connection(Connection):
         """See ``waist.Responder.finish``."""
         if self.phase != SERVING:
             return
-        framed = self._frame(data) if data else b""
+        too_long = 0 <= self._framing < len(data)
+        framed = self._frame(data[: self._framing] if too_long else data) if data else b""
         if self._framing == CHUNKED:
             framed += encode_trailers(trailers) if trailers else LAST_CHUNK
         if framed:
@@ -540,6 +545,8 @@ class Http1Connection(Connection):
             self._end_connection()
             raise AppError("the response is shorter than its content-length", sent=True)
         self._end_exchange()
+        if too_long:
+            raise AppError("the response is longer than its content-length", sent=True)
 
     def inform(self, status: int, headers: Fields) -> None:
         """See ``waist.Responder.inform``."""
@@ -593,14 +600,14 @@ class Http1Connection(Connection):
     def _resume_later(self) -> None:
         """Serve the pipelined request in a turn of its own, not on the application's stack."""
         # Nothing is read until then: later octets must not overtake those that wait.
-        self.watch(self.events & ~READ)
+        self.watch((self.events & ~READ) | ERRORS)
         self.runtime.resume(self)
 
     def resume(self) -> None:
         """Serve the request that came before its turn."""
         if self.phase == IDLE and self._pending and self._partial is None:
             data, self._pending = self._pending, b""
-            self.watch(self.events | READ)
+            self.watch((self.events | READ) & ~ERRORS)
             self._serve(data)
 
     def on_drained(self) -> None:
@@ -650,6 +657,9 @@ class Http1Connection(Connection):
         """See ``Connection.linger``; a peer that already ended, or owes nothing, is closed."""
         handler, self.handler = self.handler, None
         whole = self._response == _COMPLETE and not self._body_open and not self._pending
+        # Input that comes after a close resets the connection, and a reset takes away whatever of
+        # the answer is not with the peer yet.
+        whole = whole and not _has_unacknowledged(self.fd)
         self._body_open = self._plain = False
         if self._ended or whole:
             self.phase = CLOSED
@@ -707,4 +717,12 @@ class Http1Connection(Connection):
 
     def _upgrade(self, head: RequestHead) -> bool:
         """Become another protocol if the peer offers one we speak; False serves the request."""
+        return False
+
+
+def _has_unacknowledged(fd: int) -> bool:
+    """Tell whether the kernel still holds octets that the peer has not acknowledged."""
+    try:
+        return fcntl.ioctl(fd, termios.TIOCOUTQ, _NOTHING) != _NOTHING
+    except OSError:
         return False

@@ -24,6 +24,8 @@ _log = logging.getLogger("_granian")
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
+ERRORS = 8
+"""Interest in nothing but the connection's failure: the peer's end is known, or can wait."""
 
 Ready = List[Tuple[selectors.SelectorKey, int]]
 
@@ -306,7 +308,8 @@ class EpollPoller(Poller):
             pass  # the descriptor was closed by its owner, and the kernel forgot it then
 
     def _mask(self, events: int) -> int:
-        return (events & READ) | (4 if events & WRITE else 0) or self._GONE
+        # ERRORS has the value of EPOLLERR, which is reported whether or not it is asked for.
+        return (events & (READ | ERRORS)) | (4 if events & WRITE else 0) or self._GONE
 
     def close(self) -> None:
         """Release the kernel's interest list."""
@@ -356,6 +359,7 @@ class SelectorPoller(Poller):
 
     def _watch_again(self, fd: int, events: int) -> None:
         # Selectors refuse an empty interest: such a descriptor is out until something is asked.
+        events &= READ | WRITE
         if not events:
             self._unwatch(fd)
         elif fd in self._selector.get_map():

@@ -56,7 +56,9 @@ def check(lane, data):
     assert head.body_length == body_length(request)
     assert consumed == reader.find_end(data, 0)
     assert facts(head) == facts(reader.read_head(data[:consumed], LIMIT))
-    assert facts(HeadLane(LIMIT).read_head(data)[0]) == facts(head), "a memory changed the reading"
+    fresh = HeadLane(LIMIT).read_head(data)
+    if fresh != DECLINED:
+        assert facts(fresh[0]) == facts(head), "a memory changed the reading"
 
 
 def body_length(request):
