@@ -152,6 +152,7 @@ class Connection:
     def transmit_file(self, descriptor: int, offset: int, count: int) -> None:
         """Send ``count`` octets of an open file after what is unsent; closes the descriptor."""
         self._file = (descriptor, offset, count)
+        self.arm(self.runtime.plan.write_timeout)
         if not self.out_size:
             self._send_file()
 
@@ -313,8 +314,10 @@ class Connection:
     def lose(self) -> None:
         """Close because the transport failed, and tell the application."""
         if not self.closed:
-            self.close()
-            self.on_lost()
+            try:
+                self.on_lost()
+            finally:
+                self.close()
 
     def close(self) -> None:
         """Close the socket now; idempotent. Unsent octets are dropped."""

@@ -61,6 +61,9 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 _NOTHING = bytes(4)  # a C int of zero
 
+_LONGER = "the response is longer than its content-length"
+_SHORTER = "the response is shorter than its content-length"
+
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE_LINE = b"connection: close\r\n"
 _KEEP_ALIVE_LINE = b"connection: keep-alive\r\n"
@@ -262,7 +265,7 @@ class Http1Connection(Connection):
 
     def _on_end(self) -> None:
         """The peer sent its end of stream."""
-        if self.phase != SERVING or self._body_open:
+        if self.phase not in (SERVING, FLUSHING) or self._body_open:
             self.lose()
             return
         # A whole request was sent: the peer may still read the answer (a half-close), but the
@@ -270,19 +273,22 @@ class Http1Connection(Connection):
         self._ended = True
         self._keep_alive = self._plain = False
         self._pending = b""
-        self.watch((self.events & ~READ) | ERRORS)
-        if self.handler is not None:
+        self.watch(self.events & ~READ | ERRORS)
+        if self.phase == FLUSHING:
+            self.closing = True
+        elif self.handler is not None:
             self.handler.on_disconnect()
 
     def on_hangup(self) -> None:
         """The peer is gone, or it ended its stream while reading was paused."""
-        if self._ended:
+        if self.events & ERRORS:
             # The end is known already; what fires again is the reset of a dead connection.
             self.lose()
-        elif self.phase == SERVING and not self._body_open:
-            self._on_end()
+        elif self._body_open:
+            # What is left of the body stands before the end: reading will find both.
+            self.watch(self.events | ERRORS)
         else:
-            self.lose()
+            self._on_end()
 
     # the request's body
 
@@ -392,6 +398,7 @@ class Http1Connection(Connection):
             data = self.writer.encode_response(status, headers, body)
             if data:
                 self._response = _COMPLETE
+                self._plain = False
                 try:
                     sent = self.send_octets(data)
                 except (BlockingIOError, InterruptedError):
@@ -415,7 +422,7 @@ class Http1Connection(Connection):
 
     def _respond_unusual(self, status: int, headers: Fields, body: bytes) -> None:
         """Answer a HEAD request, an HTTP/1.0 peer, for the last time, or with odd lengths."""
-        if self.phase != SERVING:
+        if self.phase != SERVING or self._response != _NOT_STARTED:
             return
         head = self.writer.read_fields(status, headers)
         framing = len(body) if head.length is None else head.length
@@ -433,8 +440,7 @@ class Http1Connection(Connection):
             self.transmit(self._encode_head(head, framing) + body)
         self._end_exchange()
         if missing:
-            word = "shorter" if missing > 0 else "longer"
-            raise AppError(f"the response is {word} than its content-length", sent=True)
+            raise AppError(_SHORTER if missing > 0 else _LONGER, sent=True)
 
     @property
     def _method(self) -> str:
@@ -465,7 +471,7 @@ class Http1Connection(Connection):
         self, status: int, headers: Fields, descriptor: int, offset: int, count: int
     ) -> None:
         """See ``waist.Responder.respond_file``."""
-        if self.phase != SERVING:
+        if self.phase != SERVING or self._response != _NOT_STARTED:
             os.close(descriptor)
             return
         head = self.writer.read_fields(status, headers)
@@ -485,7 +491,7 @@ class Http1Connection(Connection):
 
     def start(self, status: int, headers: Fields, data: bytes = b"") -> bool:
         """See ``waist.Responder.start``."""
-        if self.phase != SERVING:
+        if self.phase != SERVING or self._response != _NOT_STARTED:
             return False
         head = self.writer.read_fields(status, headers)
         request = self._head
@@ -500,8 +506,14 @@ class Http1Connection(Connection):
         else:
             framing = self._framing = CHUNKED if request.version == "1.1" else UNTIL_CLOSE
         self._response = _STREAMING
+        self._plain = False
         octets = self._encode_head(head, framing)
+        longer = 0 <= self._framing < len(data)
+        if longer:
+            data = data[: self._framing]
         self.transmit(octets + self._frame(data) if data else octets)
+        if longer:
+            raise AppError(_LONGER, sent=True)
         return self.out_size > HIGH_WATER
 
     def _frame(self, data: bytes) -> bytes:
@@ -517,13 +529,13 @@ class Http1Connection(Connection):
             self._framing = 0
             if framing:
                 self.transmit(data[:framing])
-            raise AppError("the response is longer than its content-length", sent=True)
+            raise AppError(_LONGER, sent=True)
         self._framing = framing - len(data)
         return data
 
     def write(self, data: bytes) -> bool:
         """See ``waist.Responder.write``."""
-        if self.phase != SERVING or not data:
+        if self.phase != SERVING or self._response != _STREAMING or not data:
             return False
         framed = self._frame(data)
         if framed:
@@ -532,21 +544,24 @@ class Http1Connection(Connection):
 
     def finish(self, trailers: Fields = (), data: bytes = b"") -> None:
         """See ``waist.Responder.finish``."""
-        if self.phase != SERVING:
+        if self.phase != SERVING or self._response != _STREAMING:
             return
-        too_long = 0 <= self._framing < len(data)
-        framed = self._frame(data[: self._framing] if too_long else data) if data else b""
+        end = b""
         if self._framing == CHUNKED:
-            framed += encode_trailers(trailers) if trailers else LAST_CHUNK
+            end = encode_trailers(trailers) if trailers else LAST_CHUNK
+        longer = 0 <= self._framing < len(data)
+        if longer:
+            data = data[: self._framing]
+        framed = self._frame(data) + end if data else end
         if framed:
             self.transmit(framed)
         self._response = _COMPLETE
         if self._framing > 0:
             self._end_connection()
-            raise AppError("the response is shorter than its content-length", sent=True)
+            raise AppError(_SHORTER, sent=True)
         self._end_exchange()
-        if too_long:
-            raise AppError("the response is longer than its content-length", sent=True)
+        if longer:
+            raise AppError(_LONGER, sent=True)
 
     def inform(self, status: int, headers: Fields) -> None:
         """See ``waist.Responder.inform``."""
@@ -599,15 +614,18 @@ class Http1Connection(Connection):
 
     def _resume_later(self) -> None:
         """Serve the pipelined request in a turn of its own, not on the application's stack."""
-        # Nothing is read until then: later octets must not overtake those that wait.
-        self.watch((self.events & ~READ) | ERRORS)
+        # As a head in pieces: octets that are received before that turn come after these.
+        self._partial = bytearray(self._pending)
+        self._scanned = 0
+        self._pending = b""
         self.runtime.resume(self)
 
     def resume(self) -> None:
         """Serve the request that came before its turn."""
-        if self.phase == IDLE and self._pending and self._partial is None:
-            data, self._pending = self._pending, b""
-            self.watch((self.events | READ) & ~ERRORS)
+        if self.phase == IDLE and self._partial is not None and not self._scanned:
+            data = bytes(self._partial)
+            self._partial = None
+            self.watch(self.events | READ)
             self._serve(data)
 
     def on_drained(self) -> None:
@@ -636,7 +654,7 @@ class Http1Connection(Connection):
         self._keep_alive = self._plain = False
         self._response = _NOT_STARTED
         self.runtime.log_refusal(self, error)
-        self.transmit(refusal(error.status))
+        self.transmit(refusal(error.status, self.writer.date))
         handler, self.handler = self.handler, None
         self._end_connection()
         if handler is not None:
@@ -661,21 +679,22 @@ class Http1Connection(Connection):
         # the answer is not with the peer yet.
         whole = whole and not _has_unacknowledged(self.fd)
         self._body_open = self._plain = False
-        if self._ended or whole:
-            self.phase = CLOSED
-            self.close()
-        else:
-            self.phase = LINGER
+        self.phase = CLOSED
+        if not (self._ended or whole):
             try:
                 self.sock.shutdown(socket.SHUT_WR)
             except OSError:
-                self.phase = CLOSED
-                self.close()
+                pass  # the peer has gone: there is nobody to wait for
             else:
+                self.phase = LINGER
                 self.watch(READ)
                 self.arm(LINGER_TIME)
-        if handler is not None:
-            handler.on_disconnect()
+        try:
+            if handler is not None and not self._ended:
+                handler.on_disconnect()
+        finally:
+            if self.phase == CLOSED:
+                self.close()
 
     def on_deadline(self) -> None:
         """See the phases: each has one thing that may take too long."""
@@ -710,7 +729,7 @@ class Http1Connection(Connection):
         if self.phase == IDLE:
             if grace:
                 self.arm(grace)
-            else:
+            elif self._partial is None or self._scanned:
                 self.lose()
         elif self.phase in (DISCARD, LINGER):
             self.lose()

@@ -172,7 +172,7 @@ class Poller(selectors.BaseSelector):
             self._unwatch(connection.fd)
 
     def watch(self, connection: Pollable, events: int) -> None:
-        """Change what is watched of a connection: READ, WRITE, both, or 0 for its end alone."""
+        """Change what is watched: READ, WRITE, both, or 0 for the peer's end; see ``ERRORS``."""
         self._watch_again(connection.fd, events)
 
     def _wait_time(self, timeout: Optional[float]) -> float:

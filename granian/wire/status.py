@@ -6,8 +6,18 @@ Built once at import; read by every thread, written by none. RFC 9110 section 15
 from http import HTTPStatus
 from typing import Dict
 
-PHRASES: Dict[int, bytes] = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
-"""Reason phrases of the registered codes."""
+PHRASES: Dict[int, bytes] = {
+    **{status.value: status.phrase.encode("ascii") for status in HTTPStatus},
+    # What older interpreters lack, or name as RFC 7231 did.
+    103: b"Early Hints",
+    413: b"Content Too Large",
+    414: b"URI Too Long",
+    416: b"Range Not Satisfiable",
+    418: b"I'm a Teapot",
+    422: b"Unprocessable Content",
+    425: b"Too Early",
+}
+"""Reason phrases of the registered codes, the same on every interpreter."""
 
 STATUS_LINES: Dict[int, bytes] = {
     code: b"HTTP/1.1 %d %b\r\n" % (code, phrase) for code, phrase in PHRASES.items() if code >= 200

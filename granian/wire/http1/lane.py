@@ -74,7 +74,7 @@ class HeadLane:
     __slots__ = ("_fields", "_framing", "_known", "_limit", "_names", "_request_lines")
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self._limit = limit - 4  # the blank line counts
         self._request_lines: Dict[bytes, Tuple[str, str, bytes, bytes]] = {}
         self._framing: Dict[bytes, RawHeader] = {}
         self._names: Dict[bytes, bytes] = {}
