@@ -32,7 +32,7 @@ they have one meaning, so they are taken.
 ORIGIN_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (/[!-~]*) HTTP/1\.1")
 """A ``request-line`` of HTTP/1.1 whose target is in ``origin-form`` (section 3.2.1)."""
 
-ABSOLUTE_FORM = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://([^/?#]*)([!-~\x80-\xff]*)")
+ABSOLUTE_FORM = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://([^/?#]*)((?:[/?#][!-~\x80-\xff]*)?)")
 """``absolute-form`` of a target (RFC 9112 section 3.2.2): authority, then path and query."""
 
 AUTHORITY_FORM = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%\-]+):[0-9]{1,5}")
