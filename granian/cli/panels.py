@@ -89,7 +89,10 @@ def _topic(group: str, rows: Iterable[Option], width: int) -> Panel:
     if others:
         parts.append(Text("also: " + " ".join(others), style="dim"))
     return Panel(
-        Group(*parts), title=Text(group, style="bold"), title_align="left", border_style="dim"
+        Group(*parts),
+        title=Text(group, style="bold not dim"),
+        title_align="left",
+        border_style="dim",
     )
 
 
@@ -146,7 +149,7 @@ def panel(facts: Facts, warnings: Iterable[str] = ()) -> Panel:
         table.add_row(Text("Warning", style="bold yellow"), Text(warning, style="yellow"))
     return Panel(
         table,
-        title=Text(f"granian {__version__}", style="bold"),
+        title=Text(f"granian {__version__}", style="bold not dim"),
         title_align="left",
         subtitle=Text("Ctrl+C stops", style="dim"),
         subtitle_align="right",
