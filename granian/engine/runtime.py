@@ -22,6 +22,7 @@ from ..wire.date import date_line
 from ..wire.http1.lane import HeadLane
 from ..wire.http1.writer import HeadWriter
 from .acceptor import Acceptor
+from .http1 import Http1Connection
 from .poller import Newcomer, Poller, create_poller
 from .wakeup import Wakeup
 

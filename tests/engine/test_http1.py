@@ -11,8 +11,8 @@ from granian.engine.connection import HIGH_WATER, LINGER_TIME, LOW_WATER
 from granian.engine.http1 import MAX_DISCARD
 from granian.errors import AppError
 from granian.plan import Http1Plan, WorkerPlan
-from tests.support.runtime import DATE, Served
 from tests.support.lines import chunked, get, octets, post
+from tests.support.runtime import DATE, Served
 from tests.support.wire import parse
 
 TIMES = {"header": 30.0, "body": 60.0, "write": 60.0}
