@@ -15,7 +15,7 @@ import logging
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from .._waiter import Waiter, new_waiter
 from ..errors import AppError
@@ -407,6 +407,12 @@ class AsgiApplication:
             exchange._event_stream = True
             if exchange.phase == HELD:
                 exchange._held_specially({})
+
+    def begin_websocket(self, channel: Any, head: RequestHead, subprotocols: Sequence[str]) -> None:
+        """Start one WebSocket; see ``waist.Application``."""
+        from . import websocket
+
+        websocket.begin(self, channel, head, subprotocols)
 
 
 def _octets(body: Any) -> bytes:

@@ -124,6 +124,16 @@ class Connection:
         """Tell whether closing now would lose nothing of the peer's."""
         raise NotImplementedError
 
+    def take_over(self, predecessor: "Connection") -> None:
+        """Take the socket of a connection that ends here, and what it has not sent yet."""
+        self._out, predecessor._out = predecessor._out, self._out
+        self.out_size, predecessor.out_size = predecessor.out_size, 0
+        self.events = predecessor.events
+        self.context = predecessor.context
+        self.poller.deadlines.discard(predecessor)
+        predecessor.fd = -1
+        self.poller.replace(self)
+
     # sending
 
     def transmit(self, data: bytes) -> None:

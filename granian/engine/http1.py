@@ -645,7 +645,7 @@ class Http1Connection(Connection):
 
     # the end of the connection
 
-    def _refuse(self, error: PeerError) -> None:
+    def _refuse(self, error: PeerError, fields: bytes = b"") -> None:
         """Answer a message that broke the rules, and nothing after it."""
         self.counters.connections_err += 1
         self._partial = None
@@ -654,7 +654,7 @@ class Http1Connection(Connection):
         self._keep_alive = self._plain = False
         self._response = _NOT_STARTED
         self.runtime.log_refusal(self, error)
-        self.transmit(refusal(error.status, self.writer.date))
+        self.transmit(refusal(error.status, self.writer.date + fields))
         handler, self.handler = self.handler, None
         self._end_connection()
         if handler is not None:
@@ -734,9 +734,37 @@ class Http1Connection(Connection):
         elif self.phase in (DISCARD, LINGER):
             self.lose()
 
+    # becoming another protocol
+
     def _upgrade(self, head: RequestHead) -> bool:
         """Become another protocol if the peer offers one we speak; False serves the request."""
-        return False
+        if not self.runtime.plan.websockets or self.loop is None:
+            return False
+        from . import websocket
+
+        try:
+            return websocket.upgrade(self, head)
+        except PeerError as error:
+            self._refuse(error, websocket.VERSION_FIELD if error.status == 426 else b"")
+            return True
+
+    @property
+    def answerable(self) -> bool:
+        """Tell whether a request waits for its answer and the peer for the connection's."""
+        return self.phase == SERVING and self._response == _NOT_STARTED and not self._ended
+
+    def hand_over(self, successor: Connection) -> bytes:
+        """Give socket, unsent octets and the poller's attention to another protocol.
+
+        Returns:
+            What the peer sent behind the head.
+        """
+        data, self._pending = self._pending, b""
+        self.phase = CLOSED
+        self._plain = False
+        self.handler = None
+        successor.take_over(self)
+        return data
 
 
 def _has_unacknowledged(fd: int) -> bool:

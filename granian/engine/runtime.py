@@ -52,6 +52,8 @@ class Counters:
         "requests_handled",
         "static_requests_err",
         "static_requests_handled",
+        "websockets_err",
+        "websockets_handled",
     )
 
     def __init__(self) -> None:
@@ -60,6 +62,8 @@ class Counters:
         self.requests_handled = 0
         self.static_requests_handled = 0
         self.static_requests_err = 0
+        self.websockets_handled = 0
+        self.websockets_err = 0
 
 
 class Runtime:

@@ -133,8 +133,11 @@ class Channel(Responder, Protocol):
     def send(self, message: Message) -> bool:
         """Send one text or binary message; True when the caller should wait for on_writable."""
 
-    def close(self, code: Optional[int], reason: str = "") -> None:
-        """Start the closing handshake (RFC 6455 section 7.1.2); None sends no code."""
+    def close_with(self, code: Optional[int], reason: str = "") -> None:
+        """Start the closing handshake (RFC 6455 section 7.1.2); None sends no code.
+
+        An ``AppError`` if the code may not be sent (section 7.4).
+        """
 
     def pause(self) -> None:
         """Stop reading from the peer: the application has enough messages in hand."""
@@ -144,7 +147,7 @@ class Channel(Responder, Protocol):
 
 
 class SocketHandler(Protocol):
-    """The up side of a WebSocket."""
+    """The up side of a WebSocket; called from the poller's stack, never within a verb."""
 
     def on_message(self, message: Message) -> None:
         """Take one whole message."""

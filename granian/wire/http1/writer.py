@@ -174,6 +174,24 @@ def encode_interim(status: int, fields: Fields) -> bytes:
     return b"".join(parts)
 
 
+def encode_switch(fields: Fields, date: bytes) -> bytes:
+    """Render the 101 after which the connection speaks another protocol (RFC 9110 section 7.8).
+
+    Args:
+        fields: Those of the new protocol's handshake, ``connection`` and ``upgrade`` included.
+        date: The whole field line of the date.
+
+    Raises:
+        AppError: As ``HeadWriter.read_fields``.
+    """
+    parts = [status_line(101), date]
+    for field in fields:
+        name, value = _as_pair(field)
+        parts.append(b"%b: %b\r\n" % (_check_field(name, value), value))
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
 def encode_chunk(data: bytes) -> bytes:
     """Frame one piece of a chunked body; ``data`` is not empty (RFC 9112 section 7.1)."""
     return b"%x\r\n%b\r\n" % (len(data), data)

@@ -76,15 +76,14 @@ class Guard(Extension):
         self.control = opcode.iscontrol()
         if self.control:
             return RsvBits(False, False, False)
-        if opcode is Opcode.CONTINUATION:
-            self.fragments += 1
-            if rsv.rsv1:
-                return CloseReason.PROTOCOL_ERROR
-        else:
-            self.size, self.fragments, self.compressed = 0, 1, rsv.rsv1
+        # wsproto asks again when the header came in pieces: nothing may be counted here.
+        if opcode is not Opcode.CONTINUATION:
+            self.size, self.fragments, self.compressed = 0, 0, rsv.rsv1
+        elif rsv.rsv1:
+            return CloseReason.PROTOCOL_ERROR
         if (
             payload_length > self.max_frame
-            or self.fragments > MAX_FRAGMENTS
+            or self.fragments >= MAX_FRAGMENTS
             or (not self.compressed and self.size + payload_length > self.max_message)
         ):
             return CloseReason.MESSAGE_TOO_BIG
@@ -104,8 +103,11 @@ class Guard(Extension):
     def frame_inbound_complete(
         self, proto: Union[FrameDecoder, FrameProtocol], fin: bool
     ) -> Union[bytes, CloseReason, None]:
-        """End a compressed message after its last frame."""
-        if self.control or not fin or not self.compressed:
+        """Count a frame that has ended; after the last one, end a compressed message."""
+        if self.control:
+            return None
+        self.fragments += 1
+        if not fin or not self.compressed:
             return None
         return self._inflated(b"", True)
 

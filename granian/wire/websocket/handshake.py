@@ -24,7 +24,16 @@ VISIBLE = re.compile(rb"[\t -~]*")
 VERSION_FIELD = b"sec-websocket-version: 13\r\n"
 """Goes with a 426: the version that would have been served (section 4.4)."""
 
-OURS = frozenset((b"connection", b"upgrade", b"sec-websocket-accept", b"sec-websocket-extensions"))
+OURS = frozenset(
+    (
+        b"connection",
+        b"content-length",
+        b"sec-websocket-accept",
+        b"sec-websocket-extensions",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
 """Fields of the answer that the application cannot give."""
 
 
@@ -134,8 +143,12 @@ def answer(offer: Offer, subprotocol: Optional[str], headers: Fields) -> List[Tu
         fields.append((b"sec-websocket-protocol", subprotocol.encode("ascii")))
     if offer.deflate is not None:
         fields.append((b"sec-websocket-extensions", offer.deflate.answer()))
-    for name, value in headers:
-        lower = bytes(name).lower()
+    for field in headers:
+        try:
+            name, value = field
+            lower = name.lower()
+        except (AttributeError, TypeError, ValueError):
+            raise AppError("a response field is not a pair of octet strings") from None
         if lower in OURS or (lower == b"sec-websocket-protocol" and subprotocol is not None):
             continue
         fields.append((name, value))

@@ -87,6 +87,7 @@ class Session:
         phase: OPEN, CLOSING (our close is sent, the peer's awaited) or CLOSED.
         close_code: Code of the peer's close, or the one the peer was failed with.
         close_reason: Reason of the peer's close.
+        failed: The peer broke the protocol or a limit.
         replies: Frames owed to the peer: pongs, and a close that answers or refuses.
         pongs: Pongs received so far.
     """
@@ -103,6 +104,7 @@ class Session:
         "_reader",
         "close_code",
         "close_reason",
+        "failed",
         "phase",
         "pongs",
         "replies",
@@ -123,6 +125,7 @@ class Session:
         self.phase = OPEN
         self.close_code = NO_CODE
         self.close_reason = ""
+        self.failed = False
         self.replies: List[bytes] = []
         self.pongs = 0
 
@@ -237,6 +240,7 @@ class Session:
             self.replies.append(encode_frame(CLOSE, close_payload(code, "")))
         self.phase = TRANSITIONS[self.phase, BROKEN]
         self.close_code = code
+        self.failed = True
 
 
 def is_sendable(code: int) -> bool:

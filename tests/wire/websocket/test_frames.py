@@ -105,6 +105,13 @@ def test_fragments_are_counted():
     assert caught.value.code == 1009
 
 
+def test_a_header_in_pieces_counts_once():
+    reader = reader_of()
+    for octet in frame(BINARY, b"ab", fin=False) + frame(CONTINUATION, b"c", fin=False):
+        reader.feed(bytes([octet]))
+    assert reader._protocol.extensions[0].fragments == 2
+
+
 def test_fragments_of_the_next_message_are_counted_anew():
     reader = reader_of()
     reader._protocol.extensions[0].fragments = MAX_FRAGMENTS
