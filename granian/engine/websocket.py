@@ -35,7 +35,7 @@ from ..wire.websocket.session import CLOSED as SESSION_CLOSED
 from ..wire.websocket.session import Session, is_sendable
 from .connection import HIGH_WATER, LINGER_TIME, Connection
 from .deadlines import NEVER
-from .poller import READ
+from .poller import READ, Newcomer
 from .runtime import DRAINING
 
 if TYPE_CHECKING:
@@ -75,13 +75,8 @@ def upgrade(http: "Http1Connection", head: RequestHead) -> bool:
     if not wanted(head):
         return False
     offer = read_offer(head, http.runtime.plan.websocket.compression)
-    try:
-        channel = WebsocketConnection(http, offer)
-    except OSError:  # the peer has gone
-        http.lose()
-        return True
-    runtime = http.runtime
-    runtime.application.begin_websocket(channel, head, offer.subprotocols)
+    channel = WebsocketConnection(http, offer)
+    http.runtime.application.begin_websocket(channel, head, offer.subprotocols)
     if channel.phase == OFFERED:
         if http.closed:
             channel.handler.on_disconnect()
@@ -96,11 +91,7 @@ class WebsocketConnection(Connection):
     __slots__ = ("_awaited", "_continuing", "_http", "_hung_up", "_offer", "_paused", "session")
 
     def __init__(self, http: "Http1Connection", offer: Offer) -> None:
-        super().__init__(http.sock, http.runtime)
-        self.recv = http.recv
-        self.send_octets = http.send_octets
-        self.scheme = http.scheme
-        self.tls = http.tls
+        super().__init__(Newcomer(http.sock, http.client, http.server), http.runtime)
         self.context = http.context
         self.phase = OFFERED
         self.session = Session(http.runtime.plan.websocket, offer.deflate)
@@ -396,6 +387,10 @@ class WebsocketConnection(Connection):
     def idle(self) -> bool:
         """Tell whether closing now would lose nothing: an open WebSocket is never idle."""
         return False
+
+    def disconnect_streams(self) -> None:
+        """The same as draining: its client is told, and so is the application."""
+        self.drain()
 
     def drain(self, grace: float = 0.0) -> None:
         """Tell peer and application that the server restarts; the peer has a moment to answer."""
