@@ -7,7 +7,7 @@ from ..log import AccessLine
 from ..plan import WorkerPlan
 from ..wire.head import RequestHead
 from ..wire.waist import BlockingResponder
-from .body import open_body
+from .body import GATHERED, GatheringBody, open_body
 from .environ import EnvironTemplate
 from .http import Target, WsgiHttp, logged
 
@@ -39,7 +39,17 @@ class WsgiApplication:
     def begin(
         self, responder: BlockingResponder, head: RequestHead, body: bytes, complete: bool
     ) -> None:
-        """Run one exchange to its end."""
+        """Run one exchange to its end, or wait for its body first."""
+        if complete or head.body_length > GATHERED or head.expects_continue:
+            self.run(responder, head, body, complete)
+        else:
+            responder.handler = GatheringBody(responder, head, body, self.run)
+            responder.want_body(len(body))
+
+    def run(
+        self, responder: BlockingResponder, head: RequestHead, body: bytes, complete: bool
+    ) -> None:
+        """Call the application and send its response."""
         environ = self.fill(responder.context, head)
         environ["wsgi.input"] = io.BytesIO(body) if complete else open_body(responder, body)
         exchange = responder.handler = self.exchange(responder)

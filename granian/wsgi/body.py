@@ -1,9 +1,49 @@
-"""``wsgi.input`` over a body that may still be arriving; runs on the application's thread."""
+"""Request bodies: gathered before the application runs, or arriving while it reads them."""
 
 import io
-from typing import Any
+from typing import Any, Callable
 
+from ..wire.head import RequestHead
 from ..wire.waist import BlockingResponder
+
+GATHERED = 65_536
+"""Octets of a body that are gathered before the application is called."""
+
+Run = Callable[[BlockingResponder, RequestHead, bytes, bool], None]
+
+
+class GatheringBody:
+    """The Handler of an exchange whose application has not been called yet.
+
+    A small body is awaited without a thread: a slow client holds none. One that proves larger
+    than expected goes on arriving under the application.
+
+    Args:
+        run: Calls the application.
+    """
+
+    __slots__ = ("_head", "_pieces", "_responder", "_run", "_size")
+
+    def __init__(
+        self, responder: BlockingResponder, head: RequestHead, body: bytes, run: Run
+    ) -> None:
+        self._responder = responder
+        self._head = head
+        self._pieces = [body]
+        self._size = len(body)
+        self._run = run
+
+    def on_body(self, data: bytes, last: bool) -> None:
+        """Take the next octets; call the application when there are enough."""
+        self._pieces.append(data)
+        self._size += len(data)
+        if last or self._size > GATHERED:
+            self._run(self._responder, self._head, b"".join(self._pieces), last)
+        else:
+            self._responder.want_body(len(data))
+
+    def on_disconnect(self) -> None:
+        """Nothing: the application has not heard of this request."""
 
 
 class ArrivingBody(io.RawIOBase):

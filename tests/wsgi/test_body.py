@@ -1,7 +1,7 @@
 import pytest
 
-from granian.wsgi.body import open_body
-from tests.support.responder import FakeResponder
+from granian.wsgi.body import GATHERED, GatheringBody, open_body
+from tests.support.responder import FakeResponder, make_head
 
 PIECES = [b"ne\nsecond", b" line\nthi", b"rd"]
 WHOLE = b"one\nsecond line\nthird"
@@ -64,3 +64,36 @@ def test_a_body_cut_short_never_seems_whole():
     with pytest.raises(ConnectionError):
         body.read(10)
     assert responder.names == ["pull_body", "pull_body"]
+
+
+# gathering
+
+
+def gathering(body=b"one"):
+    responder, runs = FakeResponder(), []
+    head = make_head("POST")
+    handler = GatheringBody(responder, head, body, lambda *args: runs.append(args))
+    return handler, responder, runs, head
+
+
+def test_the_application_is_called_with_the_whole_body():
+    handler, responder, runs, head = gathering()
+    handler.on_body(b"two", False)
+    assert responder.events == [("want_body", 3)]
+    assert runs == []
+    handler.on_body(b"three", True)
+    assert runs == [(responder, head, b"onetwothree", True)]
+
+
+def test_the_rest_of_a_large_body_arrives_under_the_application():
+    handler, responder, runs, head = gathering(b"")
+    handler.on_body(b"x" * GATHERED, False)
+    assert runs == []
+    handler.on_body(b"y", False)
+    assert runs == [(responder, head, b"x" * GATHERED + b"y", False)]
+
+
+def test_a_client_that_leaves_meanwhile_never_reaches_the_application():
+    handler, responder, runs, _ = gathering()
+    handler.on_disconnect()
+    assert runs == []

@@ -289,7 +289,7 @@ def test_a_body_at_hand():
 
 def test_a_body_that_arrives():
     responder = FakeResponder(pieces=[b"two", b"three"])
-    serve(echo, responder=responder, body=b"one", complete=False)
+    serve(echo, responder=responder, body=b"one", complete=False, body_length=99_999)
     assert responder.response == (200, [], b"onetwothree")
 
 
