@@ -75,7 +75,7 @@ class Poller(selectors.BaseSelector):
 
     def __init__(
         self,
-        welcome: Callable[[Newcomer], None],
+        welcome: Callable[[Newcomer], Any],
         on_second: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -234,7 +234,7 @@ class EpollPoller(Poller):
 
     def __init__(
         self,
-        welcome: Callable[[Newcomer], None],
+        welcome: Callable[[Newcomer], Any],
         on_second: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -322,7 +322,7 @@ class SelectorPoller(Poller):
 
     def __init__(
         self,
-        welcome: Callable[[Newcomer], None],
+        welcome: Callable[[Newcomer], Any],
         on_second: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -386,6 +386,6 @@ def _descriptor_of(fileobj: Any) -> int:
     return fd
 
 
-def create_poller(welcome: Callable[[Newcomer], None], on_second: Callable[[], None]) -> Poller:
+def create_poller(welcome: Callable[[Newcomer], Any], on_second: Callable[[], None]) -> Poller:
     """Make the best poller of this platform."""
     return (EpollPoller if hasattr(select, "epoll") else SelectorPoller)(welcome, on_second)

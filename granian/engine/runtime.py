@@ -111,6 +111,10 @@ class Runtime:
         """Have a connection serve what it received early, in a turn of its own."""
         self._wakeup.post(connection.resume)
 
+    def visit(self, connection: Any, action: Callable[[Any], None]) -> None:
+        """Run ``action(connection)`` on the thread that owns the connection."""
+        action(connection)
+
     # the runtime's thread
 
     def _run(self) -> None:
@@ -135,6 +139,9 @@ class Runtime:
 
         self.application = create_application(self.engine.target, self)
         self._begin_serving()
+        self._serve_blocking()
+
+    def _serve_blocking(self) -> None:
         while self.state < STOPPED:
             self.poller.select(None)
 
@@ -184,7 +191,7 @@ class Runtime:
         self.state = SERVING
         self.started.set()
 
-    def _welcome(self, newcomer: Newcomer) -> None:
+    def _welcome(self, newcomer: Newcomer) -> Any:
         """Make a connection of a socket whose first octets have arrived."""
         self.counters.connections_handled += 1
         connection = self._greet(newcomer, self)
@@ -192,6 +199,7 @@ class Runtime:
         if self.state == DRAINING:
             connection.drain(_MOMENT)
         connection.on_readable()
+        return connection
 
     def _on_second(self) -> None:
         self.writer.date = line = date_line(time.time())
@@ -230,7 +238,7 @@ class Runtime:
         idle = [connection for connection in self.connections() if connection.idle]
         idle.sort(key=lambda connection: connection.deadline)
         for connection in idle[: max(1, len(idle) // _SHED_SHARE)]:
-            connection.lose()
+            self.visit(connection, _lose_idle)
 
     def drain(self, grace: float) -> None:
         """Serve what has been received, then end."""
@@ -238,7 +246,7 @@ class Runtime:
             return
         self.state = DRAINING
         for connection in self.connections():
-            connection.drain(max(grace, _MOMENT))
+            self.visit(connection, lambda visited: visited.drain(max(grace, _MOMENT)))
         self.end_when_empty()
 
     def end_when_empty(self) -> None:
@@ -267,7 +275,7 @@ class Runtime:
     def halt(self) -> None:
         """Drop everything and end."""
         for connection in self.connections():
-            connection.lose()
+            self.visit(connection, _lose)
         if self.tasks is not None:
             for task in list(self.tasks.pending):
                 task.cancel()
@@ -276,7 +284,7 @@ class Runtime:
     def disconnect_streams(self) -> None:
         """Tell running exchanges that their client is gone, though it is not."""
         for connection in self.connections():
-            connection.disconnect_streams()
+            self.visit(connection, _disconnect)
 
     def cancel_tasks(self) -> None:
         """Cancel what still runs of the application."""
@@ -309,6 +317,13 @@ class Engine:
         )
 
     def _create_runtimes(self, count: int) -> List[Runtime]:
+        if self.plan.interface == "wsgi":
+            # Its threads are the blocking threads; runtime threads beside them had no work.
+            count = 1
+            if self.plan.blocking_threads > 1:
+                from .threads import BlockingRuntime
+
+                return [BlockingRuntime(self, 0)]
         return [Runtime(self, index) for index in range(count)]
 
     def start(self) -> None:
@@ -420,6 +435,19 @@ class Engine:
             ],
             **self.counters,
         }
+
+
+def _lose(connection: "Connection") -> None:
+    connection.lose()
+
+
+def _lose_idle(connection: "Connection") -> None:
+    if connection.idle:
+        connection.lose()
+
+
+def _disconnect(connection: "Connection") -> None:
+    connection.disconnect_streams()
 
 
 def _cancel_all(loop: "asyncio.AbstractEventLoop") -> None:

@@ -94,6 +94,6 @@ def test_the_rest_of_a_large_body_arrives_under_the_application():
 
 
 def test_a_client_that_leaves_meanwhile_never_reaches_the_application():
-    handler, responder, runs, _ = gathering()
+    handler, _, runs, _ = gathering()
     handler.on_disconnect()
     assert runs == []

@@ -1,0 +1,392 @@
+"""A poller for several threads: each ready connection is served by the one that takes it.
+
+To pop a connection from ``armed`` is to own it, for readiness, for expiry and for visits alike;
+its owner puts it back with ``release``. Nobody else touches its socket or buffers, and nothing
+here locks a connection.
+
+The kernel goes on reporting a descriptor while its connection is owned. With one polling thread
+at a time (``one_shot`` false) that is rare, so such a descriptor is *muted* when it is seen, and
+its owner unmutes it: most requests need no call for their arming. With several polling threads
+(``one_shot`` true) every release arms the descriptor for one event.
+"""
+
+import logging
+import select
+import selectors
+import time
+from heapq import heappop, heappush
+from threading import Lock, get_ident
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from .connection import Connection
+from .deadlines import NEVER, Deadlines
+from .poller import READ, WRITE, Newcomer, Pollable, Poller, Ready
+
+_log = logging.getLogger("_granian")
+
+IN, OUT, ERR, HUP, RDHUP, ONE_SHOT = 0x1, 0x4, 0x8, 0x10, 0x2000, 1 << 30
+"""The bits of epoll, which the other kernels' lists are translated to."""
+
+_BATCH = 256
+_RECHECK = 1.0  # seconds until an expired deadline is looked at again whose connection is owned
+
+Events = List[Tuple[int, int]]
+Visit = Callable[[Any], None]
+
+
+class SharedDeadlines(Deadlines):
+    """Deadlines of connections that several threads own in turn; an entry never gets lost."""
+
+    __slots__ = ("_lock", "_nudge", "_take")
+
+    def __init__(self, take: Callable[[Any], bool], nudge: Callable[[], None]) -> None:
+        super().__init__()
+        self._lock = Lock()
+        self._take = take
+        self._nudge = nudge
+
+    def push(self, connection: Connection) -> None:
+        """Look at the connection at its deadline; wake the poller if nothing is due before it."""
+        with self._lock:
+            super().push(connection)
+            first = self.heap[0][2] is connection
+        if first:
+            self._nudge()
+
+    def discard(self, connection: Connection) -> None:
+        """Forget a connection that is closing."""
+        with self._lock:
+            super().discard(connection)
+
+    def take_expired(self, now: float) -> List[Connection]:
+        """Return the connections whose deadline has passed, owned by the caller from now on."""
+        expired: List[Connection] = []
+        heap = self.heap
+        with self._lock:
+            while heap and heap[0][0] <= now:
+                due, _, connection = heappop(heap)
+                if connection.check != due:
+                    self._dead = max(0, self._dead - 1)
+                    continue
+                connection.check = NEVER
+                if now < connection.deadline < NEVER:
+                    super().push(connection)
+                elif self._take(connection):
+                    expired.append(connection)
+                elif not connection.closed:
+                    # In work. Its owner may be setting a deadline right now, seeing this check.
+                    connection.check = now + _RECHECK
+                    self._sequence += 1
+                    heappush(heap, (connection.check, self._sequence, connection))
+        return expired
+
+
+class SharedPoller(Poller):
+    """Readiness for any number of threads, on the platform's best interest list.
+
+    Args:
+        welcome: Makes a connection of a newcomer, serves it and returns it.
+        on_second: Called about once a second while something happens.
+        one_shot: Several threads will poll at once.
+
+    Attributes:
+        armed: Descriptor to a connection that nobody owns.
+    """
+
+    def __init__(
+        self,
+        welcome: Callable[[Newcomer], Any],
+        on_second: Callable[[], None],
+        one_shot: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(welcome, on_second, clock)
+        self.one_shot = one_shot
+        self.armed: Dict[int, Any] = {}
+        self.deadlines: SharedDeadlines = SharedDeadlines(self.take, self.nudge)
+        self._interest: Any = select.epoll() if hasattr(select, "epoll") else _InterestList()
+        self._poll = self._interest.poll
+        self._muted: Dict[int, bool] = {}
+        self._masks: Dict[int, int] = {}
+        self._heirs: Dict[int, Tuple[Any, int]] = {}
+        self._visits: Dict[int, Tuple[Any, Visit]] = {}
+        self._wakeup: Optional[Pollable] = None
+
+    # any thread
+
+    def nudge(self) -> None:
+        """Interrupt a wait: what it waits for has changed."""
+        wakeup: Any = self._wakeup
+        if wakeup is not None:
+            wakeup.post(_nothing)
+
+    def visit(self, connection: Any, action: Visit) -> None:
+        """Run ``action(connection)`` as its owner: here if nobody is, else when it is released."""
+        fd = connection.fd
+        if fd < 0:
+            return
+        self._visits[fd] = (connection, action)
+        if self.take(connection):
+            self.release(connection)
+
+    def take(self, connection: Any) -> bool:
+        """Become the owner of an armed connection; False if somebody is."""
+        fd = connection.fd
+        try:
+            taken = self.armed.pop(fd)
+        except KeyError:
+            return False
+        if taken is connection:
+            return True
+        # The descriptor has been closed and given out again since.
+        self.release(taken)
+        return False
+
+    def adopt(self, connection: Pollable, events: int = READ) -> None:
+        """Serve the runtime's own wake-up, which needs no owner."""
+        self._wakeup = connection
+        self.connections[connection.fd] = connection
+        self._interest.register(connection.fd, IN)
+
+    # the owner of a connection
+
+    def replace(self, connection: Pollable) -> None:
+        """Let another object serve a descriptor that this thread owns."""
+        fd = connection.fd
+        self._heirs[fd] = (connection, get_ident())
+        self.connections[fd] = connection
+
+    def forget(self, connection: Pollable) -> None:
+        """Stop serving a connection; call before its descriptor is closed."""
+        fd = connection.fd
+        if self.connections.pop(fd, None) is not None:
+            self._muted.pop(fd, None)
+            self._heirs.pop(fd, None)
+            self._masks.pop(fd, None)
+            self._visits.pop(fd, None)
+            self._unwatch(fd)
+
+    def watch(self, connection: Pollable, events: int) -> None:
+        """Leave it to ``release``: until then nobody would be served by it."""
+
+    def release(self, served: Any) -> None:
+        """Let anybody serve a connection again; nothing if it has closed."""
+        fd = served.fd
+        if fd < 0:
+            return
+        try:
+            current = self.connections[fd]
+        except KeyError:
+            return
+        if current is not served and self._heirs.get(fd) != (current, get_ident()):
+            return  # it became another protocol's and closed; the descriptor is a stranger's
+        mask = IN if current.events == READ else _mask_of(current.events)
+        if self.one_shot:
+            self.armed[fd] = current
+            self._modify(fd, mask | ONE_SHOT)
+        else:
+            if mask != IN or fd in self._masks:
+                self._set_mask(fd, mask)
+            self.armed[fd] = current
+            if self._muted and self._muted.pop(fd, False):
+                self._modify(fd, mask)
+        if self._visits and fd in self._visits:
+            self._run_visit(fd)
+
+    def _run_visit(self, fd: int) -> None:
+        try:
+            connection = self.armed.pop(fd)
+        except KeyError:
+            return  # owned again; that owner will see to it
+        try:
+            guest, action = self._visits.pop(fd)
+        except KeyError:
+            pass
+        else:
+            if guest.fd == fd:
+                try:
+                    action(connection)
+                except Exception:
+                    self._fail(connection)
+        self.release(connection)
+
+    # a polling thread
+
+    def collect(self, seconds: Optional[float], batch: int = _BATCH) -> Events:
+        """Wait for readiness and return it; also ends what has expired."""
+        wait = self._wait_time(seconds)
+        try:
+            events: Events = self._poll(wait, batch)
+        except InterruptedError:
+            events = []
+        now = self.now = self._clock()
+        if now >= self._next_second:
+            self._next_second = now + 1.0
+            self.on_second()
+        heap = self.deadlines.heap
+        if heap and heap[0][0] <= now:
+            for connection in self.deadlines.take_expired(now):
+                self._expire(connection)
+        return events
+
+    def _expire(self, connection: Connection) -> None:
+        if connection.deadline <= self.now:
+            connection.deadline = NEVER
+            try:
+                connection.on_deadline()
+            except Exception:
+                self._fail(connection)
+        self.release(connection)
+
+    def select(self, timeout: Optional[float] = None) -> Ready:
+        """Wait once and serve everything ready on this thread; there are no foreign descriptors."""
+        for fd, event in self.collect(timeout):
+            self.serve(fd, event)
+        return []
+
+    def serve(self, fd: int, event: int) -> None:  # hot: counted by test_budget
+        """Serve one ready descriptor on this thread, unless somebody else does."""
+        try:
+            connection = self.armed.pop(fd)
+        except KeyError:
+            self._serve_other(fd)
+            return
+        since = self.now
+        try:
+            if event == IN:
+                connection.on_readable()
+            else:
+                self._serve_unusual(connection, event)
+        except Exception:
+            self._fail(connection)
+        if connection.fd >= 0:
+            late = self._clock() - since
+            if late > _RECHECK and connection.deadline != NEVER:
+                # Armed by a clock that may have stood still while the application ran.
+                connection.deadline += late
+            self.release(connection)
+
+    def _serve_unusual(self, connection: Any, event: int) -> None:
+        if event & OUT:
+            connection.on_writable()
+        if connection.fd < 0:
+            return
+        if event & IN:
+            connection.on_readable()
+        elif event & (ERR | HUP | RDHUP) and _has_hung_up(connection.fd):
+            connection.on_hangup()
+
+    def _serve_other(self, fd: int) -> None:
+        """Serve the wake-up or a newcomer; mute a connection that is in work."""
+        wakeup = self._wakeup
+        if wakeup is not None and fd == wakeup.fd:
+            wakeup.on_readable()
+            return
+        try:
+            newcomer = self.newcomers.pop(fd)
+        except KeyError:
+            if not self.one_shot:
+                self._mute(fd)
+            return
+        try:
+            self.release(self.welcome(newcomer))
+        except Exception:
+            _log.exception("A connection could not be served")
+            self._unwatch(fd)
+            self.connections.pop(fd, None)
+            newcomer.sock.close()
+
+    def _mute(self, fd: int) -> None:
+        if fd in self._muted:
+            return
+        # In this order: whoever releases the connection after the next line sees the entry.
+        if self._modify(fd, ONE_SHOT):
+            self._muted[fd] = True
+            if (fd in self.armed or fd in self.newcomers) and self._muted.pop(fd, False):
+                current = self.armed.get(fd)
+                self._modify(fd, IN if current is None else _mask_of(current.events))
+
+    # the interest list
+
+    def _watch_new(self, fd: int, events: int) -> None:
+        self._interest.register(fd, _mask_of(events) | (ONE_SHOT if self.one_shot else 0))
+
+    def _unwatch(self, fd: int) -> None:
+        try:
+            self._interest.unregister(fd)
+        except (OSError, ValueError, KeyError):
+            pass  # closed by its owner, and forgotten by the kernel then
+
+    def _set_mask(self, fd: int, mask: int) -> None:
+        if self._masks.get(fd, IN) != mask:
+            self._modify(fd, mask)
+        if mask == IN:
+            self._masks.pop(fd, None)
+        else:
+            self._masks[fd] = mask
+
+    def _modify(self, fd: int, mask: int) -> bool:
+        try:
+            self._interest.modify(fd, mask)
+        except (OSError, ValueError, KeyError):
+            return False  # closed meanwhile
+        return True
+
+    def close(self) -> None:
+        """Release the kernel's interest list."""
+        super().close()
+        self._interest.close()
+
+
+class _InterestList:
+    """The interest list of other platforms with the words of epoll; one thread polls at a time."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._lock = Lock()
+
+    def register(self, fd: int, mask: int) -> None:
+        self.modify(fd, mask)
+
+    def modify(self, fd: int, mask: int) -> None:
+        events = (READ if mask & IN else 0) | (WRITE if mask & OUT else 0)
+        with self._lock:
+            known = fd in self._selector.get_map()
+            if not events:
+                if known:
+                    self._selector.unregister(fd)
+            elif known:
+                self._selector.modify(fd, events)
+            else:
+                self._selector.register(fd, events)
+
+    def unregister(self, fd: int) -> None:
+        with self._lock:
+            self._selector.unregister(fd)
+
+    def poll(self, timeout: float, _: int) -> Events:
+        ready = self._selector.select(None if timeout < 0 else timeout)
+        return [
+            (key.fd, (IN if events & READ else 0) | (OUT if events & WRITE else 0))
+            for key, events in ready
+        ]
+
+    def close(self) -> None:
+        self._selector.close()
+
+
+def _has_hung_up(fd: int) -> bool:
+    """Ask again: an event may have waited while its descriptor was given to somebody else."""
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(fd, getattr(select, "POLLRDHUP", 0))
+    return bool(poll.poll(0))
+
+
+def _mask_of(events: int) -> int:
+    return (IN if events & READ else 0) | (OUT if events & WRITE else 0) or RDHUP
+
+
+def _nothing() -> None:
+    """What is posted only to wake."""

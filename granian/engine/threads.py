@@ -1,0 +1,323 @@
+"""Blocking threads: who waits for readiness, who serves it, and how many of them there are.
+
+No queue lies between I/O and the application: the thread that takes a ready connection reads,
+parses, runs the application and answers (WSGI). One thread *leads*: it polls, keeps what is ready
+in a shared deque and serves it itself. The others are *parked*. What happens when the application
+is called depends on how its calls behave:
+
+* they return quickly: the leader goes on alone, since threads that share would only fight for
+  the interpreter (*late promotion*). A sentinel notices within a tick when a call does not
+  return; a parked thread then takes over the deque and the poller.
+* they have been blocking: the leader hands over before the call, not after a tick.
+* without a GIL every thread polls for itself, with one-shot arming.
+
+Two threads may for a moment both believe that they lead; ownership is decided by
+``SharedPoller.armed`` alone, so the worst is a wait that finds nothing. Threads are started when
+none is parked, up to the limit, and leave when they were not needed for a while.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Callable, Deque, List, Optional, Tuple
+
+from .._compat import gil_enabled
+from .poller import Poller
+from .runtime import Runtime
+from .shared import SharedPoller
+
+if TYPE_CHECKING:
+    from .runtime import Engine
+
+_log = logging.getLogger("_granian")
+
+TICK = 0.002
+"""Seconds after which a call counts as blocking, and another thread takes over."""
+
+_JOIN = 1.0  # seconds that other threads have to end after the last connection
+_DOZE = 50  # quiet ticks after which the sentinel sleeps until it is rung for
+_BLOCKING = 0.5  # slowness from which the leader hands over before a call
+# Together they reach it when a fifth of what is served blocks: a head whose body has yet to come
+# is served quickly too.
+_RISE = 0.2
+_DECAY = 0.05
+
+
+class Hand:
+    """One thread of the crew; ``turn`` is released to make it the leader."""
+
+    __slots__ = ("thread", "turn")
+
+    def __init__(self) -> None:
+        self.turn = threading.Lock()
+        self.turn.acquire()
+        self.thread: Optional[threading.Thread] = None
+
+
+class Crew:
+    """The threads that serve one poller.
+
+    Args:
+        poller: What they share.
+        limit: Threads at the most, the one that calls ``run`` included.
+        idle_timeout: Seconds after which a parked thread leaves.
+
+    Attributes:
+        busy_since: When the leader began a call that nobody stands in for; 0.0 if it did not.
+        slowness: How much the recent calls have been blocking, from 0.0 to 1.0.
+    """
+
+    def __init__(self, poller: SharedPoller, limit: int, idle_timeout: float) -> None:
+        self._poller = poller
+        self._limit = limit
+        self._idle_timeout = idle_timeout
+        self._ready: Deque[Tuple[int, int]] = deque()
+        self._parked: Deque[Hand] = deque()
+        self._hands: List[Hand] = []
+        self._lock = threading.Lock()  # guards the list of hands
+        self._leader: Optional[Hand] = None
+        self._stopping = False
+        self._dozing = False
+        self._bell = threading.Event()
+        self._sentinel: Optional[threading.Thread] = None
+        self._work: Callable[[Hand], None] = self._share if poller.one_shot else self._take_turns
+        self.busy_since = 0.0
+        self.slowness = 0.0
+
+    # any thread
+
+    @property
+    def size(self) -> int:
+        """Threads there are."""
+        return len(self._hands)
+
+    @property
+    def idle(self) -> int:
+        """Threads that do nothing, the one that polls not counted."""
+        return len(self._parked)
+
+    def stop(self) -> None:
+        """Have every thread end when it has served what it serves."""
+        self._stopping = True
+        self._poller.nudge()
+        self._bell.set()
+        for hand in list(self._parked):
+            _release(hand.turn)
+
+    # the threads of the crew
+
+    def run(self) -> None:
+        """Be the first thread of the crew until it is stopped."""
+        hand = Hand()
+        self._hands.append(hand)
+        self._leader = hand
+        if not self._poller.one_shot:
+            self._sentinel = threading.Thread(
+                target=self._watch, name="granian-sentinel", daemon=True
+            )
+            self._sentinel.start()
+        self._work(hand)
+        self._hands.remove(hand)
+
+    def join(self, seconds: float) -> None:
+        """Wait for the other threads; those that the application holds are left behind."""
+        end = time.monotonic() + seconds
+        threads = [hand.thread for hand in list(self._hands)]
+        for thread in [self._sentinel, *threads]:
+            if thread is not None:
+                thread.join(max(0.0, end - time.monotonic()))
+
+    def _has_ended(self) -> bool:
+        return self._stopping
+
+    def _start(self, leading: bool) -> bool:
+        """Add a thread if there may be one more."""
+        with self._lock:
+            if self._stopping or len(self._hands) >= self._limit:
+                return False
+            hand = Hand()
+            name = f"granian-blocking-{len(self._hands) + 1}"
+            hand.thread = threading.Thread(
+                target=self._run_hand, args=(hand,), name=name, daemon=True
+            )
+            self._hands.append(hand)
+        before = self._leader
+        if leading:
+            self._leader = hand
+        try:
+            hand.thread.start()
+        except RuntimeError:  # the system gives no more threads: those that are must do
+            self._hands.remove(hand)
+            if leading:
+                self._leader = before
+            return False
+        return True
+
+    def _run_hand(self, hand: Hand) -> None:
+        try:
+            self._work(hand)
+        finally:
+            self._hands.remove(hand)
+
+    # taking turns, where threads exclude each other
+
+    def _take_turns(self, me: Hand) -> None:
+        while not self._stopping:
+            if self._leader is me:
+                try:
+                    self._lead(me)
+                except Exception:
+                    if self._has_ended():
+                        return
+                    _log.exception("A thread failed in the server and goes on")
+            elif self.busy_since and self.slowness > _BLOCKING:
+                self._leader = me  # all others are in calls: stand in for the leader at once
+                self.busy_since = 0.0
+            elif not self._park(me):
+                return
+
+    def _lead(self, me: Hand) -> None:  # hot
+        ready = self._ready
+        poller = self._poller
+        clock = time.monotonic
+        while self._leader is me:
+            try:
+                fd, event = ready.popleft()
+            except IndexError:
+                self.busy_since = poller.busy_since = 0.0
+                if self._stopping:
+                    return
+                ready.extend(poller.collect(None))
+                continue
+            handed = self.slowness > _BLOCKING and self._promote()
+            start = clock()
+            if not handed:
+                self.busy_since = poller.busy_since = start
+                if self._dozing:
+                    self._bell.set()
+            poller.serve(fd, event)
+            if clock() - start > TICK:
+                self.slowness += (1.0 - self.slowness) * _RISE
+            else:
+                self.slowness -= self.slowness * _DECAY
+
+    def _promote(self) -> bool:
+        """Make another thread the leader; False if all are in calls and there may be no more."""
+        try:
+            hand = self._parked.pop()
+        except IndexError:
+            return self._start(leading=True)
+        self.busy_since = 0.0
+        self._leader = hand
+        _release(hand.turn)
+        return True
+
+    def _park(self, me: Hand) -> bool:
+        """Wait to become the leader; False when nobody needed this thread for long."""
+        self._parked.append(me)
+        if self._stopping:
+            return False
+        while not me.turn.acquire(timeout=self._idle_timeout):
+            if me.thread is None:
+                continue  # the first one stays
+            try:
+                self._parked.remove(me)
+            except ValueError:
+                continue  # promoted at the last moment
+            return False
+        return True
+
+    def _watch(self) -> None:
+        """Promote when the leader's call does not return; sleep while all is quiet."""
+        quiet = 0
+        while not self._stopping:
+            time.sleep(TICK)
+            since = self.busy_since
+            if since:
+                quiet = 0
+                if time.monotonic() - since > TICK and self.busy_since == since:
+                    self._promote()
+                continue
+            quiet += 1
+            if quiet > _DOZE:
+                self._bell.clear()
+                self._dozing = True
+                if not self.busy_since:
+                    self._bell.wait()
+                self._dozing = False
+                quiet = 0
+
+    # sharing, where they do not
+
+    def _share(self, me: Hand) -> None:
+        poller = self._poller
+        parked = self._parked
+        served = poller.now
+        while not self._stopping:
+            parked.append(me)
+            try:
+                events = poller.collect(self._idle_timeout, 1)
+            except (OSError, ValueError):
+                if self._has_ended():
+                    return
+                raise
+            try:
+                parked.pop()
+            except IndexError:
+                pass  # another thread's entry was counted for this one: only the number matters
+            if not events:
+                if parked and me.thread is not None and poller.now - served > self._idle_timeout:
+                    return
+                continue
+            served = poller.now
+            if not parked:
+                self._start(leading=False)
+            for fd, event in events:
+                poller.serve(fd, event)
+
+
+class BlockingRuntime(Runtime):
+    """A runtime whose threads are the application's: WSGI with several blocking threads."""
+
+    poller: SharedPoller
+
+    def __init__(self, engine: "Engine", index: int) -> None:
+        super().__init__(engine, index)
+        plan = self.plan
+        self.crew = Crew(self.poller, plan.blocking_threads, plan.blocking_threads_idle_timeout)
+        self._halted = False
+
+    def _create_poller(self) -> Poller:
+        return SharedPoller(self._welcome, self._on_second, not gil_enabled())
+
+    def _serve_blocking(self) -> None:
+        self.crew.run()
+        self.crew.join(0.0 if self._halted else _JOIN)
+
+    # any thread
+
+    def resume(self, connection: Any) -> None:
+        """Have a connection serve what it received early, once it has been released."""
+        self.poller.visit(connection, type(connection).resume)
+
+    def visit(self, connection: Any, action: Callable[[Any], None]) -> None:
+        """Run ``action(connection)`` now, or when the thread that serves it is done."""
+        self.poller.visit(connection, action)
+
+    def end(self) -> None:
+        """Stop the threads when they have served what they serve."""
+        super().end()
+        self.crew.stop()
+
+    def halt(self) -> None:
+        """Drop everything and end; threads that the application holds are left behind."""
+        self._halted = True
+        super().halt()
+
+
+def _release(turn: threading.Lock) -> None:
+    try:
+        turn.release()
+    except RuntimeError:
+        pass  # released by somebody else at the same moment: that hand is awake
