@@ -16,7 +16,7 @@ Phases::
 
 import os
 import socket
-from typing import TYPE_CHECKING, Any, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
 from .._typing import Address
 from ..errors import AppError
@@ -178,6 +178,17 @@ def _lexicon_of(runtime: "Runtime") -> Lexicon:
     return runtime.lexicon
 
 
+def _begin_of(runtime: "Runtime") -> Callable[[Any, RequestHead, bytes, bool], None]:
+    """Choose how streams of this thread begin: here, or where they may block."""
+    if runtime.loop is None:
+        from .blocking import begin_blocking
+
+        runtime.stream_begin = begin_blocking(runtime)
+    else:
+        runtime.stream_begin = runtime.application.begin
+    return runtime.stream_begin
+
+
 class Http2Connection(Connection):
     """A connection that speaks HTTP/2."""
 
@@ -186,7 +197,7 @@ class Http2Connection(Connection):
     def __init__(self, newcomer: Newcomer, runtime: "Runtime") -> None:
         super().__init__(newcomer, runtime)
         self.phase = SERVING
-        self.begin = runtime.application.begin
+        self.begin = runtime.stream_begin or _begin_of(runtime)
         self.counters = runtime.counters
         self._moved_at = self.poller.now
         self.session = Session(

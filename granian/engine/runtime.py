@@ -73,6 +73,7 @@ class Runtime:
         application: The interface around the target (``waist.Application``).
         lane: Reads heads; its memos are this thread's.
         writer: Renders heads; likewise.
+        stream_begin: How HTTP/2 streams begin, once there is one.
         lexicon: What HTTP/2 connections share, once there is one.
     """
 
@@ -87,6 +88,7 @@ class Runtime:
         self.lane = HeadLane(self.plan.http1.buffer_size)
         self.writer = HeadWriter(date_line(time.time()))
         self.lexicon: Optional[Lexicon] = None
+        self.stream_begin: Optional[Callable[..., None]] = None
         self._greet: Callable[[Newcomer, Runtime], Connection]
         self.application: Any = None
         self.poller = self._create_poller()
@@ -219,6 +221,11 @@ class Runtime:
             self.end_when_empty()
         else:
             self.engine.acceptor.on_closed()
+
+    @property
+    def stopped(self) -> bool:
+        """Tell whether the thread has ended, or is about to."""
+        return self.state == STOPPED
 
     @property
     def draining(self) -> bool:

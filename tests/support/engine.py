@@ -82,16 +82,20 @@ class ScriptedRuntime:
         self.lane = HeadLane(self.plan.http1.buffer_size)
         self.writer = HeadWriter(b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n")
         self.lexicon = None
+        self.stream_begin = self._begin
         self.application = ScriptedApplication(script)
         self.posted: List[Callable[[], None]] = []
         self.closed: List[Any] = []
         self.refused: List[Any] = []
-        self.draining = False
+        self.draining = self.stopped = False
 
         class Counters:
             connections_handled = connections_err = requests_handled = 0
 
         self.counters = Counters()
+
+    def _begin(self, *args: Any) -> None:
+        self.application.begin(*args)
 
     def post(self, call: Callable[[], None]) -> None:
         self.posted.append(call)
