@@ -12,6 +12,10 @@ from .rsgi import HTTPProtocol as RSGIHTTPProtocol
 from .rsgi import ProtocolClosed as RSGIProtocolClosed
 from .rsgi import ProtocolError as RSGIProtocolError
 from .rsgi import Scope as RSGIScope
+from .rsgi import WebsocketProtocol as RSGIWebsocketProtocol
+from .rsgi.scope import WebsocketScope as RSGIWebsocketScope
+from .rsgi.websocket import WebsocketMessage as RSGIWebsocketMessage
+from .rsgi.websocket import WebsocketTransport as RSGIWebsocketTransport
 from .server.memory import ProcInfoCollector
 from .server.signals import WorkerSignal
 
@@ -23,6 +27,10 @@ __all__ = [
     "RSGIProtocolClosed",
     "RSGIProtocolError",
     "RSGIScope",
+    "RSGIWebsocketMessage",
+    "RSGIWebsocketProtocol",
+    "RSGIWebsocketScope",
+    "RSGIWebsocketTransport",
     "SocketHolder",
     "UnixListenerSpec",
     "WorkerSignal",

@@ -3,5 +3,15 @@
 from .errors import ProtocolClosed, ProtocolError
 from .http import HTTPProtocol
 from .scope import Headers, Scope
+from .websocket import WebsocketMessage, WebsocketMessageType, WebsocketProtocol
 
-__all__ = ["HTTPProtocol", "Headers", "ProtocolClosed", "ProtocolError", "Scope"]
+__all__ = [
+    "HTTPProtocol",
+    "Headers",
+    "ProtocolClosed",
+    "ProtocolError",
+    "Scope",
+    "WebsocketMessage",
+    "WebsocketMessageType",
+    "WebsocketProtocol",
+]

@@ -7,7 +7,8 @@ from ..log import AccessLine
 from ..wire.head import RequestHead
 from ..wire.waist import Peer, Responder
 from .http import HTTPProtocol, Target, logged
-from .scope import PeerFacts, Scope
+from .scope import PeerFacts, Scope, WebsocketScope
+from .websocket import WebsocketProtocol, logged_websocket
 
 
 class RsgiApplication:
@@ -31,6 +32,7 @@ class RsgiApplication:
         self.loop = loop
         self.spawn = spawn
         self.protocol = HTTPProtocol if access is None else logged(access)
+        self.websocket_protocol = WebsocketProtocol if access is None else logged_websocket(access)
 
     def connect(self, peer: Peer) -> PeerFacts:
         """Write down what every scope of the connection shares."""
@@ -48,5 +50,6 @@ class RsgiApplication:
         self.spawn(protocol.serve(self.target, Scope(responder.context, head)))
 
     def begin_websocket(self, channel: Any, head: RequestHead, subprotocols: Sequence[str]) -> None:
-        """Start one WebSocket."""
-        raise NotImplementedError
+        """Start one WebSocket; RSGI has no way to choose among ``subprotocols``."""
+        protocol = channel.handler = self.websocket_protocol(channel, self.loop)
+        self.spawn(protocol.serve(self.target, WebsocketScope(channel.context, head)))
