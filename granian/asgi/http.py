@@ -63,13 +63,13 @@ class AsgiHttp:
         "_complete",
         "_consumed",
         "_delivered",
-        "_drained",
         "_event_stream",
         "_gone",
         "_headers",
         "_status",
         "_trailers",
         "_waiters",
+        "_writers",
         "application",
         "phase",
         "responder",
@@ -88,7 +88,7 @@ class AsgiHttp:
     _trailers: Optional[List[Tuple[bytes, bytes]]]
     _event_stream: bool
     _waiters: Optional[List[Waiter]]
-    _drained: Optional[Waiter]
+    _writers: Optional[List[Waiter]]
 
     # what the application calls
 
@@ -136,7 +136,10 @@ class AsgiHttp:
                 self._status = message["status"]
             except KeyError:
                 raise unsupported() from None
-            self._headers = message.get("headers", ())
+            headers = message.get("headers", ())
+            if headers.__class__ is not list:
+                headers = _as_fields(headers)
+            self._headers = headers
             self.phase = HELD
             if self._event_stream or message.get("trailers"):
                 self._held_specially(message)
@@ -145,15 +148,11 @@ class AsgiHttp:
 
     def _held_specially(self, message: Message) -> None:
         """Note trailers that will come; let the head of an event stream go at once."""
-        self._headers = fields = list(self._headers)
         if message.get("trailers"):
             self._trailers = []
-        if self._event_stream:
-            for name, value in fields:
-                if name.lower() == b"content-type" and value.startswith(b"text/event-stream"):
-                    self.responder.start(self._status, fields)
-                    self.phase = STREAMING
-                    return
+        if self._event_stream and _is_event_stream(self._headers):
+            self.responder.start(self._status, self._headers)
+            self.phase = STREAMING
 
     async def _send_unusual(self, kind: str, message: Message) -> None:
         phase = self.phase
@@ -173,15 +172,16 @@ class AsgiHttp:
                 raise flow_error("Response not started")
             if phase != HELD:
                 raise flow_error("Response already finished")
-            self._send_path(message["path"])
+            self._send_path(message.get("path"))
             self.phase = DONE
             self._wake()
         elif kind == "http.response.trailers" and phase == TRAILERS:
             assert self._trailers is not None
             self._trailers += message.get("headers", ())
             if not message.get("more_trailers"):
-                self.phase = DONE
+                # Trailers that are refused leave the response without its end.
                 self.responder.finish(self._trailers)
+                self.phase = DONE
                 self._wake()
         elif kind == "http.response.early_hint":
             if phase == WAITING:
@@ -195,29 +195,36 @@ class AsgiHttp:
         more = message.get("more_body")
         wait = False
         if self.phase == HELD:
-            wait = responder.start(self._status, self._headers, body)
+            try:
+                wait = responder.start(self._status, self._headers, body)
+            except AppError as error:
+                self.phase = STREAMING if error.sent else HELD
+                raise
             self.phase = STREAMING
             body = b""
         if more:
             if body:
                 wait = responder.write(body)
             if wait and not self._gone:
-                self._drained = new_waiter(self.application.loop)
-                try:
-                    await self._drained
-                finally:
-                    self._drained = None
+                if self._writers is None:
+                    self._writers = []
+                await self._wait_among(self._writers)
         elif self._trailers is not None:
             self.phase = TRAILERS
             if body:
                 responder.write(body)
         else:
+            # Too much or too little is an error to the application; the response is over.
             self.phase = DONE
-            responder.finish((), body)
-            self._wake()
+            try:
+                responder.finish((), body)
+            finally:
+                self._wake()
 
-    def _send_path(self, path: str) -> None:
+    def _send_path(self, path: object) -> None:
         """Send a file as the body (extension http.response.pathsend)."""
+        if not isinstance(path, str):
+            raise unsupported()
         try:
             descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
             try:
@@ -239,23 +246,23 @@ class AsgiHttp:
 
     async def _wait(self) -> None:
         """Wait until something changed for ``receive``."""
-        waiter = new_waiter(self.application.loop)
         if self._waiters is None:
-            self._waiters = [waiter]
-        else:
-            self._waiters.append(waiter)
+            self._waiters = []
+        await self._wait_among(self._waiters)
+
+    async def _wait_among(self, waiters: List[Waiter]) -> None:
+        waiter = new_waiter(self.application.loop)
+        waiters.append(waiter)
         try:
             await waiter
         finally:
             # Cancelled while it waited: nobody may settle it any more.
-            if self._waiters is not None and waiter in self._waiters:
-                self._waiters.remove(waiter)
+            if waiter in waiters:
+                waiters.remove(waiter)
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.fire(None)
+        _fire(waiters)
 
     # what the connection calls
 
@@ -267,9 +274,8 @@ class AsgiHttp:
 
     def on_writable(self) -> None:
         """See ``waist.Handler``."""
-        waiter = self._drained
-        if waiter is not None and not waiter.done():
-            waiter.fire(None)
+        writers, self._writers = self._writers, None
+        _fire(writers)
 
     def on_disconnect(self) -> None:
         """See ``waist.Handler``."""
@@ -294,12 +300,12 @@ class AsgiHttp:
         if error is not None:
             _log.error("Application callable raised an exception", exc_info=error)
         phase, self.phase = self.phase, DONE
+        if error is None and not self._gone:
+            _log.error("The application returned before its response was complete")
         if phase in (WAITING, HELD):
             self._status = 500
             self.responder.respond(500, _INTERNAL_ERROR, b"Internal server error")
         elif phase != DONE:
-            if error is None and not self._gone:
-                _log.error("The application returned before its response was complete")
             self.responder.abort()
         self._wake()
 
@@ -386,7 +392,7 @@ class AsgiApplication:
         exchange._complete = complete
         exchange._delivered = exchange._gone = exchange._event_stream = False
         exchange._consumed = 0
-        exchange._trailers = exchange._waiters = exchange._drained = None
+        exchange._trailers = exchange._waiters = exchange._writers = None
         responder.handler = exchange
         if head.version != "1.1" and head.field(b"host") is None:
             head.headers.insert(0, (b"host", head.authority or b""))
@@ -406,13 +412,41 @@ class AsgiApplication:
             # The application waits for something: an event stream's head need not wait with it.
             exchange._event_stream = True
             if exchange.phase == HELD:
-                exchange._held_specially({})
+                try:
+                    exchange._held_specially({})
+                except AppError:
+                    pass  # refused again, to the application, with its first body message
 
     def begin_websocket(self, channel: Any, head: RequestHead, subprotocols: Sequence[str]) -> None:
         """Start one WebSocket; see ``waist.Application``."""
         from . import websocket
 
         websocket.begin(self, channel, head, subprotocols)
+
+
+def _as_fields(headers: Any) -> Fields:
+    """Take fields in any iterable, which may be an iterator."""
+    try:
+        return tuple(headers)
+    except TypeError:
+        raise unsupported() from None
+
+
+def _is_event_stream(fields: Fields) -> bool:
+    try:
+        return any(
+            name.lower() == b"content-type" and value.startswith(b"text/event-stream")
+            for name, value in fields
+        )
+    except (AttributeError, TypeError, ValueError):
+        return False  # no fields at all: the responder says so
+
+
+def _fire(waiters: Optional[List[Waiter]]) -> None:
+    while waiters:
+        waiter = waiters.pop(0)
+        if not waiter.done():
+            waiter.fire(None)
 
 
 def _octets(body: Any) -> bytes:

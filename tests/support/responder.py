@@ -32,6 +32,7 @@ class FakeResponder:
     Attributes:
         blocked: What ``start`` and ``write`` return; a blocking handler waits then.
         refuse: An ``AppError``, or its text, to raise from the next verb that sends a head.
+        cut: An ``AppError`` to raise from the next ``write`` or ``finish``.
         pieces: What ``pull_body`` returns next; an exception in it is raised.
     """
 
@@ -46,6 +47,7 @@ class FakeResponder:
         self.events = []
         self.blocked = False
         self.refuse = None
+        self.cut = None
         self.pieces = []
         self.on_wait = None
         for name, value in facts.items():
@@ -66,11 +68,13 @@ class FakeResponder:
         return self.blocked
 
     def write(self, data):
+        self._cut()
         self.events.append(("write", data))
         return self.blocked
 
-    def finish(self, trailers=()):
-        self.events.append(("finish",))
+    def finish(self, trailers=(), data=b""):
+        self._cut()
+        self.events.append(("finish", list(trailers), data) if trailers or data else ("finish",))
 
     def inform(self, status, headers):
         self.events.append(("inform", status, list(headers)))
@@ -92,6 +96,11 @@ class FakeResponder:
         self.events.append(("wait_writable",))
         if isinstance(self.on_wait, Exception):
             raise self.on_wait
+
+    def _cut(self):
+        if self.cut is not None:
+            error, self.cut = self.cut, None
+            raise error
 
     def _head(self, verb, status, headers, body):
         if self.refuse is not None:

@@ -97,7 +97,7 @@ class HeadWriter:
             return self._read_fields(status, fields)
 
     def _read_fields(self, status: int, fields: Fields) -> Head:
-        if type(status) is not int or not 200 <= status <= 999:
+        if not isinstance(status, int) or not 200 <= status <= 999:
             raise AppError(f"impossible response status: {status!r}")
         pairs: List[Tuple[bytes, bytes]] = []
         parts = [STATUS_LINES.get(status) or status_line(status)]
