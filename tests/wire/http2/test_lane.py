@@ -14,6 +14,7 @@ from granian.wire.http2.codes import (
     PRIORITY_FLAG,
     frame,
 )
+from granian.wire.http2.stream import AWAITING
 from tests.support.http2 import POST, REQUEST, Server
 
 
@@ -25,7 +26,7 @@ def script(stream, what):
         stream.start(200, [], b"piece")
     elif what == "data":
         stream.want_body(len(stream.events[-1][1]))
-        if stream.events[-1][2]:
+        if stream.events[-1][2] and stream.phase == AWAITING:
             stream.respond(200, (), b"thanks")
 
 
