@@ -3,7 +3,7 @@
 from granian.engine.deadlines import Deadlines
 from granian.engine.http1 import PHASE_NAMES, Http1Connection
 from granian.engine.poller import READ, WRITE, Newcomer
-from granian.engine.runtime import Counters
+from granian.engine.runtime import SERVING, Counters
 from granian.plan import WorkerPlan
 from granian.wire.http1.lane import HeadLane
 from granian.wire.http1.writer import HeadWriter
@@ -29,6 +29,10 @@ class FakePoller:
     def adopt(self, connection, events=READ):
         self.connections[connection.fd] = connection
         self.watched[connection.fd] = events
+
+    def replace(self, connection):
+        assert connection.fd in self.connections, "nothing to be replaced"
+        self.connections[connection.fd] = connection
 
     def watch(self, connection, events):
         assert connection.fd in self.connections, "watched after it was forgotten"
@@ -97,6 +101,7 @@ class FakeRuntime:
         self.application = application
         self.poller = FakePoller()
         self.loop = None
+        self.state = SERVING
         self.lane = HeadLane(self.plan.http1.buffer_size)
         self.writer = HeadWriter(DATE)
         self.counters = Counters()
