@@ -250,7 +250,16 @@ class EpollPoller(Poller):
         """Wait, serve own connections, and return foreign readiness."""
         self.busy_since = 0.0
         try:
-            events = self._poll(0 if timeout == 0 else self._wait_time(timeout), 256)
+            if timeout != 0:
+                # ``_wait_time``, in line.
+                heap = self.deadlines.heap
+                if heap:
+                    check = heap[0][0] - self.now
+                    if timeout is None or check < timeout:
+                        timeout = check if check > 0.0 else 0.0
+                elif timeout is None:
+                    timeout = -1
+            events = self._poll(timeout, 256)
         except InterruptedError:
             events = []
         # The next lines are ``_woke``, in line.

@@ -119,6 +119,7 @@ class Crew:
             self._sentinel.start()
         self._work(hand)
         self._hands.remove(hand)
+        self._poller.nudge()
 
     def join(self, seconds: float) -> None:
         """Wait for the other threads; those that the application holds are left behind."""
@@ -159,6 +160,8 @@ class Crew:
             self._work(hand)
         finally:
             self._hands.remove(hand)
+            if self._stopping:
+                self._poller.nudge()  # a wake-up wakes one thread: pass it on
 
     # taking turns, where threads exclude each other
 

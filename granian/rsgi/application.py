@@ -6,9 +6,11 @@ from typing import Any, Callable, Coroutine, Optional, Sequence
 from ..log import AccessLine
 from ..wire.head import RequestHead
 from ..wire.waist import Peer, Responder
-from .http import HTTPProtocol, Target, logged
+from .http import UNTAKEN, WAITING, HTTPProtocol, Target, logged
 from .scope import PeerFacts, Scope, WebsocketScope
 from .websocket import WebsocketProtocol, logged_websocket
+
+_new: Any = object.__new__
 
 
 class RsgiApplication:
@@ -44,10 +46,35 @@ class RsgiApplication:
         for protocol in tuple(context.watching):
             protocol.resolve_watchers()
 
-    def begin(self, responder: Responder, head: RequestHead, body: bytes, complete: bool) -> None:
+    def begin(  # hot
+        self, responder: Responder, head: RequestHead, body: bytes, complete: bool
+    ) -> None:
         """Start one exchange; the application runs to its first wait before this returns."""
-        protocol = responder.handler = self.protocol(responder, self.loop, body, complete)
-        self.spawn(protocol.serve(self.target, Scope(responder.context, head)))
+        # Slot by slot: two calls less for each request (tests/test_budget.py).
+        peer = responder.context
+        scope = _new(Scope)
+        scope._authority = head.authority
+        scope._client = peer.client
+        scope._headers = head.headers
+        scope._http_version = head.version
+        scope._method = head.method
+        scope._path = head.path
+        scope._query = head.query
+        scope._scheme = peer.scheme
+        scope._server = peer.server
+        protocol = responder.handler = _new(self.protocol)
+        protocol._responder = responder
+        protocol._loop = self.loop
+        protocol._peer = peer
+        protocol._phase = WAITING
+        protocol._taken = UNTAKEN
+        protocol._gone = False
+        protocol._complete = complete
+        protocol._pieces = [body]
+        protocol._consumed = 0
+        protocol._reader = protocol._writers = protocol._watchers = None
+        protocol.status = 500
+        self.spawn(protocol.serve(self.target, scope))
 
     def begin_websocket(self, channel: Any, head: RequestHead, subprotocols: Sequence[str]) -> None:
         """Start one WebSocket; RSGI has no way to choose among ``subprotocols``."""

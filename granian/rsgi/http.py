@@ -55,26 +55,20 @@ class HTTPProtocol:
         "status",
     )
 
-    def __init__(
-        self,
-        responder: Responder,
-        loop: asyncio.AbstractEventLoop,
-        body: bytes,
-        complete: bool,
-    ) -> None:
-        self._responder = responder
-        self._loop = loop
-        self._peer: PeerFacts = responder.context
-        self._phase = WAITING
-        self._taken = UNTAKEN
-        self._gone = False
-        self._complete = complete
-        self._pieces = [body]
-        self._consumed = 0
-        self._reader: Optional[Waiter] = None
-        self._writers: Optional[List[Waiter]] = None
-        self._watchers: Optional[List[asyncio.Future[None]]] = None
-        self.status = 500
+    # Filled by ``RsgiApplication.begin`` without a call of their own: tests/test_budget.py.
+    _responder: Responder
+    _loop: asyncio.AbstractEventLoop
+    _peer: PeerFacts
+    _phase: int
+    _taken: int
+    _gone: bool
+    _complete: bool
+    _pieces: List[bytes]
+    _consumed: int
+    _reader: Optional[Waiter]
+    _writers: Optional[List[Waiter]]
+    _watchers: "Optional[List[asyncio.Future[None]]]"
+    status: int
 
     # The request body
 
@@ -160,17 +154,40 @@ class HTTPProtocol:
 
     def response_empty(self, status: int = 200, headers: Fields = ()) -> None:
         """Answer without a body."""
-        self._respond(status, headers, b"")
+        self.response_bytes(status, headers, b"")
 
     def response_str(self, status: int = 200, headers: Fields = (), body: str = "") -> None:
         """Answer with text, sent as UTF-8."""
-        self._respond(status, headers, body.encode())
+        # ``response_bytes`` spelt out rather than called: this is the hot path.
+        if self._phase != WAITING:
+            return
+        if not 200 <= status <= 999:
+            raise ValueError(f"{status} is not the status of a response")
+        fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        try:
+            self._responder.respond(status, fields, body.encode())
+        except AppError as error:
+            self._note_refusal(error, status)
+            raise
+        self._phase = DONE
+        self.status = status
 
     def response_bytes(
         self, status: int = 200, headers: Fields = (), body: Union[bytes, bytearray] = b""
     ) -> None:
         """Answer with octets."""
-        self._respond(status, headers, body if type(body) is bytes else _octets(body))
+        if self._phase != WAITING:
+            return
+        if not 200 <= status <= 999:
+            raise ValueError(f"{status} is not the status of a response")
+        fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        try:
+            self._responder.respond(status, fields, body if type(body) is bytes else _octets(body))
+        except AppError as error:
+            self._note_refusal(error, status)
+            raise
+        self._phase = DONE
+        self.status = status
 
     def response_file(self, status: int, headers: Fields, file: str) -> None:
         """Answer with the content of a file; 404 when it cannot be opened."""
@@ -202,24 +219,9 @@ class HTTPProtocol:
         self.status = status
         return HTTPStreamTransport(self)
 
-    def _respond(self, status: int, headers: Fields, body: bytes) -> None:
-        if self._phase != WAITING:
-            return
-        if not 200 <= status <= 999:
-            raise ValueError(f"{status} is not the status of a response")
-        # Spelt out rather than called: this is the hot path.
-        try:
-            fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        except UnicodeEncodeError as error:
-            raise AppError("A response field is not latin-1") from error
-        try:
-            self._responder.respond(status, fields, body)
-        except AppError as error:
-            if error.sent:
-                self._phase, self.status = DONE, status
-            raise
-        self._phase = DONE
-        self.status = status
+    def _note_refusal(self, error: AppError, status: int) -> None:
+        if error.sent:
+            self._phase, self.status = DONE, status
 
     def _send_file(
         self, status: int, headers: Fields, file: str, start: int, end: Optional[int]
@@ -437,10 +439,7 @@ def open_regular(path: str) -> Optional[Tuple[int, int]]:
 def _encoded(status: int, headers: Fields) -> List[Tuple[bytes, bytes]]:
     if not 200 <= status <= 999:
         raise ValueError(f"{status} is not the status of a response")
-    try:
-        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    except UnicodeEncodeError as error:
-        raise AppError("A response field is not latin-1") from error
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 def _octets(data: Any) -> bytes:
