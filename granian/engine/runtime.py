@@ -129,6 +129,9 @@ class Runtime:
             self.failure = error
             if not isinstance(error, FatalError):
                 _log.exception("A runtime failed")
+            if self.state != STARTING:
+                # Its connections are lost; a worker that serves some of them is worse than none.
+                self.engine.halt()
         finally:
             self.state = STOPPED
             self.started.set()
