@@ -655,8 +655,7 @@ def test_disconnect_is_repeated(begin):
     log = []
 
     async def app(scope, receive, send):
-        for _ in range(4):
-            log.append((await receive())["type"])
+        log.extend([(await receive())["type"] for _ in range(4)])
 
     exchange = begin(app)
     exchange.turn(exchange.handler.on_disconnect)

@@ -1,0 +1,315 @@
+"""The bridge to asyncio: the poller as selector, and tasks that begin on the caller's stack."""
+
+import asyncio
+import contextvars
+import gc
+import socket
+
+import pytest
+
+from granian.engine.bridge import EagerTasks, LoopDriver, create_loop
+from granian.engine.poller import Newcomer, create_poller
+from tests.test_waiter import new_loops
+
+VARIABLE = contextvars.ContextVar("VARIABLE", default="outside")
+
+
+@pytest.fixture(params=new_loops(), ids=lambda new: new.__module__)
+def loop(request):
+    loop = request.param()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def asyncio_loop():
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def on_stack(loop, call):
+    """Run ``call`` outside every task, as the poller does; return what it returned."""
+    outcome = []
+
+    async def turns():
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    def guarded():
+        try:
+            outcome.append(call())
+        except BaseException as error:
+            outcome.append(error)
+
+    loop.call_soon(guarded)
+    loop.run_until_complete(turns())
+    return outcome[0]
+
+
+def test_the_first_step_runs_before_spawn_returns(asyncio_loop):
+    order = []
+    tasks = EagerTasks(asyncio_loop)
+
+    async def steps():
+        order.append("first")
+        await asyncio.sleep(0)
+        order.append("second")
+
+    on_stack(asyncio_loop, lambda: (tasks.spawn(steps()), order.append("returned")))
+    assert order == ["first", "returned", "second"]
+
+
+def test_every_loop_runs_the_coroutine(loop):
+    order = []
+    tasks = EagerTasks(loop)
+
+    async def steps():
+        order.append("first")
+        await asyncio.sleep(0)
+        order.append("second")
+
+    on_stack(loop, lambda: tasks.spawn(steps()))
+    assert order == ["first", "second"]
+    assert not tasks.pending
+
+
+def test_the_current_task_is_the_new_one_in_every_step(asyncio_loop):
+    tasks = EagerTasks(asyncio_loop)
+    seen = []
+
+    async def steps():
+        seen.append(asyncio.current_task())
+        await asyncio.sleep(0)
+        seen.append(asyncio.current_task())
+
+    assert on_stack(
+        asyncio_loop, lambda: (tasks.spawn(steps()), asyncio.current_task(asyncio_loop))
+    ) == (None, None)
+    assert seen[0] is seen[1] is not None
+    assert isinstance(seen[0], asyncio.Task)
+
+
+def test_one_task_may_spawn_inside_the_first_step_of_no_other(asyncio_loop):
+    tasks = EagerTasks(asyncio_loop)
+    seen = []
+
+    async def one(name):
+        seen.append(name)
+
+    on_stack(asyncio_loop, lambda: (tasks.spawn(one("a")), tasks.spawn(one("b"))))
+    assert seen == ["a", "b"]
+
+
+def test_a_first_step_has_a_context_of_its_own_and_keeps_it(asyncio_loop):
+    tasks = EagerTasks(asyncio_loop)
+    seen = []
+
+    async def steps():
+        seen.append(VARIABLE.get())
+        VARIABLE.set("inside")
+        await asyncio.sleep(0)
+        seen.append(VARIABLE.get())
+
+    def call():
+        VARIABLE.set("caller")
+        tasks.spawn(steps())
+        return VARIABLE.get()
+
+    assert contextvars.copy_context().run(on_stack, asyncio_loop, call) == "caller"
+    assert seen == ["caller", "inside"]
+
+
+def test_call_soon_is_as_it_was(asyncio_loop):
+    tasks = EagerTasks(asyncio_loop)
+    seen = []
+
+    async def steps():
+        asyncio_loop.call_soon(seen.append, "inside")
+
+    on_stack(asyncio_loop, lambda: tasks.spawn(steps()))
+    assert seen == ["inside"]
+    assert "call_soon" not in vars(asyncio_loop)
+
+
+def test_tasks_are_kept_while_they_wait_and_no_longer(asyncio_loop):
+    tasks = EagerTasks(asyncio_loop)
+    future = asyncio_loop.create_future()
+
+    async def at_once():
+        pass
+
+    async def waits():
+        await future
+
+    on_stack(asyncio_loop, lambda: (tasks.spawn(at_once()), tasks.spawn(waits())))
+    assert len(tasks.pending) == 1
+    on_stack(asyncio_loop, lambda: future.set_result(None))
+    assert not tasks.pending
+
+
+def test_what_a_coroutine_raises_stays_in_its_task(asyncio_loop):
+    tasks = EagerTasks(asyncio_loop)
+    failures = []
+    asyncio_loop.set_exception_handler(lambda loop, context: failures.append(context["exception"]))
+
+    async def raises():
+        raise ValueError
+
+    assert on_stack(asyncio_loop, lambda: tasks.spawn(raises())) is None
+    gc.collect()
+    assert [type(failure) for failure in failures] == [ValueError]
+
+
+def test_a_pending_task_can_be_cancelled(asyncio_loop):
+    tasks = EagerTasks(asyncio_loop)
+    seen = []
+
+    async def waits():
+        try:
+            await asyncio_loop.create_future()
+        finally:
+            seen.append("cancelled")
+
+    on_stack(asyncio_loop, lambda: tasks.spawn(waits()))
+    (task,) = tasks.pending
+    on_stack(asyncio_loop, task.cancel)
+    assert seen == ["cancelled"]
+
+
+# the poller in the loop
+
+
+class Echo:
+    """A connection that sends back what it receives."""
+
+    def __init__(self, sock, poller):
+        self.sock, self.poller = sock, poller
+        self.fd = sock.fileno()
+        self.stacks = []
+
+    def on_readable(self):
+        self.stacks.append(asyncio.current_task(asyncio.get_event_loop()))
+        data = self.sock.recv(100)
+        if data:
+            self.sock.send(data)
+        else:
+            self.close()
+
+    def on_writable(self):
+        raise AssertionError("nobody asked")
+
+    def on_hangup(self):
+        self.close()
+
+    def lose(self):
+        self.close()
+
+    def close(self):
+        self.poller.forget(self)
+        self.sock.close()
+
+    def on_deadline(self):
+        self.sock.send(b"late")
+
+
+def named_loops():
+    yield "asyncio"
+    yield "auto"
+    try:
+        import uvloop  # noqa: F401
+    except ImportError:
+        return
+    yield "uvloop"
+
+
+@pytest.fixture(params=named_loops())
+def bridged(request):
+    """A loop joined to a poller, with an echo on a socket pair."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    poller = create_poller(lambda newcomer: None, lambda: None)
+    loop = create_loop(request.param, poller)
+    echo = Echo(ours, poller)
+    poller.adopt(echo)
+    yield loop, poller, echo, theirs
+    theirs.close()
+    echo.sock.close()
+    asyncio.set_event_loop(None)
+    loop.close()
+    poller.close()
+
+
+def until(loop, condition):
+    async def wait():
+        while not condition():
+            await asyncio.sleep(0.001)
+
+    loop.run_until_complete(asyncio.wait_for(wait(), 5))
+
+
+def test_connections_are_served_by_the_loop_outside_every_task(bridged):
+    loop, _, echo, theirs = bridged
+    theirs.send(b"hello")
+    until(loop, lambda: echo.stacks)
+    assert theirs.recv(100) == b"hello"
+    assert echo.stacks == [None]
+
+
+def test_the_loop_still_serves_its_own(bridged):
+    loop = bridged[0]
+
+    async def own():
+        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        server.close()
+        await server.wait_closed()
+        return await loop.run_in_executor(None, lambda: "from a thread")
+
+    assert loop.run_until_complete(own()) == "from a thread"
+
+
+def test_deadlines_expire_in_the_loop(bridged):
+    loop, poller, echo, theirs = bridged
+    theirs.setblocking(False)
+    echo.deadline = echo.check = float("inf")
+    poller.deadlines.arm(echo, poller.now + 0.002)
+    # Other loops look again after each turn of the poller.
+    theirs.send(b"turn ")
+    until(loop, lambda: echo.deadline == echo.check == float("inf"))
+    assert theirs.recv(100) == b"turn late"
+
+
+def test_the_end_of_a_connection_is_seen(bridged):
+    loop, poller, _, theirs = bridged
+    theirs.close()
+    until(loop, lambda: not poller.connections)
+
+
+def test_create_loop_makes_the_loop_the_threads_own():
+    poller = create_poller(lambda newcomer: None, lambda: None)
+    loop = create_loop("asyncio", poller)
+    try:
+        assert asyncio.get_event_loop_policy().get_event_loop() is loop
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def test_newcomers_are_welcomed_through_a_driver(asyncio_loop):
+    ours, theirs = socket.socketpair()
+    welcomed = []
+    poller = create_poller(lambda newcomer: welcomed.append(newcomer.sock.recv(10)), lambda: None)
+    driver = LoopDriver(asyncio_loop, poller)
+    driver.start()
+    poller.offer(Newcomer(ours, None, None))
+    theirs.send(b"first")
+    until(asyncio_loop, lambda: welcomed)
+    assert welcomed == [b"first"]
+    assert poller.busy_since == 0.0
+    driver.stop()
+    theirs.send(b"more")
+    asyncio_loop.run_until_complete(asyncio.sleep(0.002))
+    assert len(welcomed) == 1
+    poller.close()
+    ours.close()
+    theirs.close()
