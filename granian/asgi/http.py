@@ -15,44 +15,22 @@ import logging
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from .._waiter import Waiter, new_waiter
 from ..errors import AppError
-from ..wire.head import RequestHead
 from ..wire.waist import Fields
+from .messages import Message, as_octets, flow_error, unsupported
 
 if TYPE_CHECKING:
-    import asyncio
-
-    from ..log import AccessLine
-    from .lifespan import LifespanProtocol
+    from .application import AsgiApplication
 
 WAITING, HELD, STREAMING, TRAILERS, DONE = range(5)
 
 _log = logging.getLogger("_granian")
 
-Message = Dict[str, Any]
-
 _INTERNAL_ERROR = ((b"content-type", b"text/plain; charset=utf-8"),)
 _NOT_FOUND = ((b"content-type", b"text/plain; charset=utf-8"),)
-
-EXTENSIONS: Dict[str, Any] = {
-    "http.response.pathsend": {},
-    "http.response.trailers": {},
-    "http.response.early_hint": {},
-    "websocket.http.response": {},
-}
-
-
-def unsupported() -> RuntimeError:
-    """Make the error of a message that does not exist or is not allowed now."""
-    return RuntimeError("Unsupported ASGI message")
-
-
-def flow_error(detail: str) -> RuntimeError:
-    """Make the error of messages in an impossible order."""
-    return RuntimeError(f"ASGI flow error: {detail}")
 
 
 class AsgiHttp:
@@ -75,20 +53,21 @@ class AsgiHttp:
         "responder",
     )
 
-    responder: Any
-    phase: int
-    application: "AsgiApplication"
-    _buffered: bytes
-    _complete: bool
-    _consumed: int
-    _delivered: bool
-    _gone: bool
-    _status: int
-    _headers: Fields
-    _trailers: Optional[List[Tuple[bytes, bytes]]]
-    _event_stream: bool
-    _waiters: Optional[List[Waiter]]
-    _writers: Optional[List[Waiter]]
+    def __init__(
+        self, application: "AsgiApplication", responder: Any, body: bytes, complete: bool
+    ) -> None:
+        self.application = application
+        self.responder = responder
+        self.phase = WAITING
+        self._status = 500
+        self._headers: Fields = ()
+        self._buffered = body
+        self._complete = complete
+        self._delivered = self._gone = self._event_stream = False
+        self._consumed = 0
+        self._trailers: Optional[List[Tuple[bytes, bytes]]] = None
+        self._waiters: Optional[List[Waiter]] = None
+        self._writers: Optional[List[Waiter]] = None
 
     # what the application calls
 
@@ -120,7 +99,7 @@ class AsgiHttp:
         if kind == "http.response.body" and phase == HELD and not message.get("more_body"):
             body = message.get("body", b"")
             if body.__class__ is not bytes:
-                body = _octets(body)
+                body = as_octets(body)
             if self._trailers is None:
                 self.phase = DONE
                 try:
@@ -158,7 +137,7 @@ class AsgiHttp:
         phase = self.phase
         if kind == "http.response.body":
             if phase in (HELD, STREAMING):
-                await self._send_body(_octets(message.get("body", b"")), message)
+                await self._send_body(as_octets(message.get("body", b"")), message)
                 return
             if phase == WAITING:
                 raise flow_error("Response not started")
@@ -285,6 +264,15 @@ class AsgiHttp:
 
     # how it begins and ends
 
+    def on_first_wait(self) -> None:
+        """Let an event stream's head go: it need not wait for what the application waits for."""
+        self._event_stream = True
+        if self.phase == HELD:
+            try:
+                self._held_specially({})
+            except AppError:
+                pass  # refused again, to the application, with its first body message
+
     async def run(self, scope: Dict[str, Any]) -> None:  # hot
         """Run the application and settle what it leaves open."""
         try:
@@ -318,7 +306,6 @@ class LoggedAsgiHttp(AsgiHttp):
     async def run(self, scope: Dict[str, Any]) -> None:
         """Run the application, then write the line."""
         wall, began = time.time(), time.monotonic()
-        self._status = 500
         try:
             await super().run(scope)
         finally:
@@ -335,93 +322,6 @@ class LoggedAsgiHttp(AsgiHttp):
             access = self.application.access
             assert access is not None
             access(wall, began, request, self._status)
-
-
-class AsgiApplication:
-    """An ASGI application on one loop: makes an exchange of each request.
-
-    Args:
-        target: The application.
-        loop: The loop of this runtime thread.
-        spawn: Starts a coroutine at once, on the caller's stack.
-        root_path: The prefix under which the application is mounted.
-        lifespan: Whose state requests get a copy of; None for ``asginl``.
-        access: Writes access lines, or None.
-    """
-
-    def __init__(
-        self,
-        target: Callable[..., Any],
-        loop: "asyncio.AbstractEventLoop",
-        spawn: Callable[[Any], None],
-        root_path: str,
-        lifespan: "Optional[LifespanProtocol]",
-        access: "Optional[AccessLine]",
-    ) -> None:
-        self.target = target
-        self.loop = loop
-        self.spawn = spawn
-        self.root_path = root_path
-        self.state: Dict[str, Any] = lifespan.state if lifespan is not None else {}
-        self.access = access
-        self.exchange = AsgiHttp if access is None else LoggedAsgiHttp
-
-    def connect(self, peer: Any) -> Dict[str, Any]:
-        """Make the part of the scope that every exchange of a connection shares."""
-        return {
-            "type": "http",
-            "scheme": peer.scheme,
-            "server": peer.server,
-            "client": peer.client,
-            "root_path": self.root_path,
-            "extensions": EXTENSIONS if peer.tls is None else {**EXTENSIONS, "tls": peer.tls},
-        }
-
-    def disconnect(self, context: Dict[str, Any]) -> None:
-        """Nothing outlives its exchange here."""
-
-    def begin(  # hot
-        self, responder: Any, head: RequestHead, body: bytes, complete: bool
-    ) -> None:
-        """Start one exchange; see ``waist.Application``."""
-        exchange = self.exchange()
-        exchange.application = self
-        exchange.responder = responder
-        exchange.phase = WAITING
-        exchange._buffered = body
-        exchange._complete = complete
-        exchange._delivered = exchange._gone = exchange._event_stream = False
-        exchange._consumed = 0
-        exchange._trailers = exchange._waiters = exchange._writers = None
-        responder.handler = exchange
-        if head.version != "1.1" and head.field(b"host") is None:
-            head.headers.insert(0, (b"host", head.authority or b""))
-        # The rest of the scope is the connection's; what an application may write to is fresh.
-        scope: Dict[str, Any] = responder.context.copy()
-        scope["asgi"] = {"version": "3.0", "spec_version": "2.3"}
-        scope["http_version"] = head.version
-        scope["method"] = head.method
-        scope["path"] = head.path
-        scope["raw_path"] = head.raw_path
-        scope["query_string"] = head.query
-        scope["headers"] = head.headers
-        scope["state"] = self.state.copy()
-        scope["extensions"] = scope["extensions"].copy()
-        self.spawn(exchange.run(scope))
-        if exchange.phase < STREAMING:
-            # The application waits for something: an event stream's head need not wait with it.
-            exchange._event_stream = True
-            if exchange.phase == HELD:
-                try:
-                    exchange._held_specially({})
-                except AppError:
-                    pass  # refused again, to the application, with its first body message
-
-    def begin_websocket(self, channel: Any, head: RequestHead, subprotocols: Sequence[str]) -> None:
-        """Start one WebSocket; see ``waist.Application``."""
-        from . import websocket
-
-        websocket.begin(self, channel, head, subprotocols)
 
 
 def _as_fields(headers: Any) -> Fields:
@@ -447,10 +347,3 @@ def _fire(waiters: Optional[List[Waiter]]) -> None:
         waiter = waiters.pop(0)
         if not waiter.done():
             waiter.fire(None)
-
-
-def _octets(body: Any) -> bytes:
-    """Take a body in any form that is octets."""
-    if isinstance(body, (bytes, bytearray, memoryview)):
-        return bytes(body)
-    raise unsupported()

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Deque, Dict, List, Optional, Sequence
 from .._typing import Message
 from .._waiter import Waiter, new_waiter
 from ..wire.head import RequestHead
-from .http import _octets, flow_error, unsupported
+from .messages import as_octets, flow_error, unsupported
 
 if TYPE_CHECKING:
-    from .http import AsgiApplication
+    from .application import AsgiApplication
 
 CONNECTING, DENIED, DENYING, OPEN, CLOSED = range(5)
 
@@ -166,7 +166,7 @@ class AsgiWebsocket:
         elif phase == CONNECTING:
             raise flow_error("Response not initialised")
         else:
-            await self._send_denial(_octets(event.get("body", b"")), event.get("more_body"))
+            await self._send_denial(as_octets(event.get("body", b"")), event.get("more_body"))
 
     def _deny(self, event: Event) -> None:
         """Hold the head of a denial until its first body."""
@@ -340,7 +340,7 @@ def _message_of(event: Event) -> Message:
     """Take the one payload that an event has; the other key is absent or None."""
     text, octets = event.get("text"), event.get("bytes")
     if text is None:
-        return _octets(octets)
+        return as_octets(octets)
     if octets is not None or not isinstance(text, str):
         raise unsupported()
     return text

@@ -113,7 +113,7 @@ def _create_interface(target: Any, runtime: "Runtime", lifecycle: Optional[Lifec
     if plan.log_access:
         access = log_request_builder(plan.log_access_format or DEFAULT_ACCESSLOG_FMT)
     if plan.interface in ("asgi", "asginl"):
-        from ..asgi.http import AsgiApplication
+        from ..asgi.application import AsgiApplication
 
         assert runtime.loop is not None
         assert runtime.tasks is not None

@@ -8,7 +8,8 @@ import os
 
 import pytest
 
-from granian.asgi.http import EXTENSIONS, AsgiApplication
+from granian.asgi.application import AsgiApplication
+from granian.asgi.messages import EXTENSIONS
 from granian.engine.bridge import EagerTasks
 from granian.errors import AppError
 from tests.support.responder import FakeResponder, make_head

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from granian.asgi.http import AsgiApplication
+from granian.asgi.application import AsgiApplication
 from granian.asgi.websocket import (
     CLOSED,
     CONNECTING,

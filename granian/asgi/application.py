@@ -1,0 +1,86 @@
+"""ASGI around the user's application: one object per event loop, on the thread of that loop."""
+
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence
+
+from ..wire.head import RequestHead
+from .http import STREAMING, AsgiHttp, LoggedAsgiHttp
+from .messages import EXTENSIONS
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ..log import AccessLine
+    from .lifespan import LifespanProtocol
+
+
+class AsgiApplication:
+    """An ASGI application on one loop: makes an exchange of each request.
+
+    Args:
+        target: The application.
+        loop: The loop of this runtime thread.
+        spawn: Starts a coroutine at once, on the caller's stack.
+        root_path: The prefix under which the application is mounted.
+        lifespan: Whose state requests get a copy of; None for ``asginl``.
+        access: Writes access lines, or None.
+    """
+
+    def __init__(
+        self,
+        target: Callable[..., Any],
+        loop: "asyncio.AbstractEventLoop",
+        spawn: Callable[[Any], None],
+        root_path: str,
+        lifespan: "Optional[LifespanProtocol]",
+        access: "Optional[AccessLine]",
+    ) -> None:
+        self.target = target
+        self.loop = loop
+        self.spawn = spawn
+        self.root_path = root_path
+        self.state: Dict[str, Any] = lifespan.state if lifespan is not None else {}
+        self.access = access
+        self._exchange = AsgiHttp if access is None else LoggedAsgiHttp
+
+    def connect(self, peer: Any) -> Dict[str, Any]:
+        """Make the part of the scope that every exchange of a connection shares."""
+        return {
+            "type": "http",
+            "scheme": peer.scheme,
+            "server": peer.server,
+            "client": peer.client,
+            "root_path": self.root_path,
+            "extensions": EXTENSIONS if peer.tls is None else {**EXTENSIONS, "tls": peer.tls},
+        }
+
+    def disconnect(self, context: Dict[str, Any]) -> None:
+        """Nothing outlives its exchange here."""
+
+    def begin(  # hot
+        self, responder: Any, head: RequestHead, body: bytes, complete: bool
+    ) -> None:
+        """Start one exchange; see ``waist.Application``."""
+        responder.handler = exchange = self._exchange(self, responder, body, complete)
+        if head.version != "1.1" and head.field(b"host") is None:
+            head.headers.insert(0, (b"host", head.authority or b""))
+        # The rest of the scope is the connection's; what an application may write to is fresh.
+        scope: Dict[str, Any] = responder.context.copy()
+        scope["asgi"] = {"version": "3.0", "spec_version": "2.3"}
+        scope["http_version"] = head.version
+        scope["method"] = head.method
+        scope["path"] = head.path
+        scope["raw_path"] = head.raw_path
+        scope["query_string"] = head.query
+        scope["headers"] = head.headers
+        scope["state"] = self.state.copy()
+        scope["extensions"] = scope["extensions"].copy()
+        self.spawn(exchange.run(scope))
+        if exchange.phase < STREAMING:
+            exchange.on_first_wait()
+
+    def begin_websocket(self, channel: Any, head: RequestHead, subprotocols: Sequence[str]) -> None:
+        """Start one WebSocket; see ``waist.Application``."""
+        # Late: most workers never see one.
+        from . import websocket
+
+        websocket.begin(self, channel, head, subprotocols)
