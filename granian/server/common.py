@@ -27,6 +27,7 @@ from ..constants import (
     SSLProtocols,
     TaskImpl,
 )
+from ..errors import FatalError
 from ..http import HTTP1Settings, HTTP2Settings
 from ..log import LogLevels, configure_logging, logger
 from ..plan import SupervisorPlan, WorkerPlan
@@ -36,6 +37,7 @@ from .environment import Environment
 from .keywords import ALIASES, plans_of
 from .notify import Notifier
 from .pidfile import PidFile
+from .respawn import Respawns
 from .signals import CHILD, DUMP, HANGUP, STOP_SIGNALS, Alarm, Handlers
 from .upkeep import Upkeep
 from .worker import Assignment
@@ -46,11 +48,11 @@ if TYPE_CHECKING:
 
 Hook = TypeVar("Hook", bound=Callable[[], Any])
 
-CRASH_LOOP = 5.5
-"""Seconds: a respawned worker that dies sooner than this will not do better next time."""
-
 SIGNAL_RACE = 0.25
 """Seconds in which a signal that a worker got may reach the supervisor as well."""
+
+PATIENCE = 1.0
+"""Seconds of a stop after which it is said what it waits for."""
 
 IDLE_GRACE = 0.5
 """Seconds in which a connection that outlives its worker may send one more request, to be told
@@ -178,6 +180,7 @@ class AbstractServer:
         self.hooks_startup: List[Callable[[], Any]] = []
         self.hooks_reload: List[Callable[[], Any]] = []
         self.hooks_shutdown: List[Callable[[], Any]] = []
+        self._hooked = False
         self.pid = 0
         self.interrupt_signal = False
         self.reload_signal = False
@@ -195,7 +198,7 @@ class AbstractServer:
         self._pid_file: Optional[PidFile] = None
         self._loader: Tuple[Optional[Callable[..., Any]], bool] = (None, True)
         self._spawn_target: Optional[Callable[..., Any]] = None
-        self._due: Dict[int, float] = {}
+        self._respawns = Respawns(supervisor)
         self.crew = Crew(self._alarm, self._on_metrics)
         self._environment = Environment(worker.env_files)
         self._notifier = Notifier()
@@ -302,8 +305,13 @@ class AbstractServer:
         try:
             self.startup()
             self._serve_loop()
-        finally:
+        except FatalError:
+            self._release()
+            raise
+        except BaseException:
             self.shutdown()
+            raise
+        self.shutdown()
         if self.interrupt_children:
             sys.exit(1)
 
@@ -318,21 +326,27 @@ class AbstractServer:
         self._prepare()
         self._listen()
         self._environment.apply()
-        for hook in self.hooks_startup:
-            hook()
+        self._hooked = True
+        _call(self.hooks_startup)
         self._start_helpers()
         self._spawn_workers()
 
     def shutdown(self) -> None:
         """Stop whatever runs and undo what ``startup`` did."""
         logger.info("Shutting down granian")
+        self._release()
+        logger.info("Granian shutdown completed, see ya!")
+
+    def _release(self) -> None:
+        """Stop what runs, in order, and give back what was taken."""
         self._notifier.stopping()
         self._stop_helpers()
         for sock in self._sockets:
             sock.close()
-        self._stop_workers()
-        for hook in self.hooks_shutdown:
-            hook()
+        if self.crew.present:
+            self._stop_workers()
+        if self._hooked:
+            _call(self.hooks_shutdown)
         if self.plan.uds is not None:
             net.unlink_own(self.plan.uds, self._uds_identity)
         if self._pid_file is not None:
@@ -340,7 +354,6 @@ class AbstractServer:
         self._handlers.restore()
         self.crew.close()
         self._alarm.close()
-        logger.info("Granian shutdown completed, see ya!")
 
     def _prepare(self) -> None:
         """Check what must hold in the main process before anything is bound."""
@@ -416,30 +429,42 @@ class AbstractServer:
 
     def _spawn(self, number: int, respawned: bool = False) -> Member:
         body = self._make_body(self._assignment(number))
-        member = Member(number, body, respawned)
-        for worker in self._workers_at(number):
+        member = Member(number, body, respawned, self._workers_at(number))
+        for worker in member.workers:
             logger.info("Spawning worker-%d with %s: %d", worker, body.kind, body.pid)
         self.crew.join(member)
         self._upkeep.spawned(member)
         return member
 
     def _await_ready(self, members: Sequence[Member]) -> bool:
-        """Wait until all are ready, one has died, or a stop is asked for; True for the first."""
+        """Wait until each has taken its place or died, or a stop is asked for.
+
+        Returns:
+            True if all have taken their places.
+        """
         waiting = list(members)
         while waiting and not self._stopping:
             self.crew.pump(None)
             for member in [one for one in waiting if one.phase == SERVING]:
                 waiting.remove(member)
-                self._started(member)
+                self._take_place(member)
             if any(member.phase == DEAD for member in waiting):
-                return False
-        return not waiting
+                waiting = [member for member in waiting if member.phase != DEAD]
+                members = ()
+        return bool(members) and not waiting
 
-    def _started(self, member: Member) -> None:
-        for worker in self._workers_at(member.number):
+    def _take_place(self, member: Member) -> None:
+        """Let a ready worker serve; who served in its place finishes and leaves."""
+        for worker in member.workers:
             logger.info("Started worker-%d", worker)
             for runtime in range(1, member.runtimes + 1):
                 logger.info("Started worker-%d runtime-%d", worker, runtime)
+        predecessor = self.crew.seat(member)
+        if predecessor is not None and not predecessor.ended:
+            predecessor.replaced = True
+            for worker in predecessor.workers:
+                logger.info("Stopping old worker-%d", worker)
+            self._dismiss(predecessor, IDLE_GRACE)
 
     def _places(self) -> Sequence[int]:
         """Return the numbers of all places; a place may hold several workers."""
@@ -453,12 +478,7 @@ class AbstractServer:
         """Start all workers: the first alone, since it shows whether the application loads."""
         numbers = list(self._places())
         for group in (numbers[:1], numbers[1:]):
-            members = [self._spawn(number) for number in group]
-            ready = self._await_ready(members)
-            for member in members:
-                if member.phase == SERVING:
-                    self.crew.seat(member)
-            if not ready:
+            if group and not self._await_ready([self._spawn(number) for number in group]):
                 return
         self._notifier.ready(f"Serving with {self.workers} workers")
 
@@ -482,7 +502,9 @@ class AbstractServer:
         if self.crew.dead or self.reload_signal or self._dump_signal:
             return 0.0
         now = time.monotonic()
-        waits = [when - now for when in (*self._due.values(), *self._upkeep.times(self.crew))]
+        waits = [
+            when - now for when in (*self._respawns.due.values(), *self._upkeep.times(self.crew))
+        ]
         if self._watch_at is not None:
             waits.append(self._watch_at - now)
         change = None if self._reloader is None else self._reloader.wait()
@@ -496,7 +518,7 @@ class AbstractServer:
             if member.signalled and self._signal_is_shared():
                 return
             self._report_death(member)
-            if self._survive(member):
+            if self._respawns.survives(member):
                 continue
             self.interrupt_children.append(member.number)
             self.main_loop_interrupt.set()
@@ -513,31 +535,11 @@ class AbstractServer:
             logger.error("%s", member.failure)
         logger.error("Unexpected exit from worker-%d (%s)", member.number, self.crew.why(member))
 
-    def _survive(self, member: Member) -> bool:
-        """Decide what a death means; False ends the server."""
-        if self.reload_on_changes and self._keeps_watching():
-            logger.info("Waiting for a change before worker-%d starts again", member.number)
-            return True
-        if not self.respawn_failed_workers or (member.failure is not None and not member.respawned):
-            return False
-        now = time.monotonic()
-        if member.respawned and now - member.born < CRASH_LOOP:
-            logger.error("Worker crash loop detected, exiting")
-            return False
-        self._due[member.number] = max(now, member.born + self.respawn_interval)
-        return True
-
-    def _keeps_watching(self) -> bool:
-        return self.plan.reload is not None and self.plan.reload.ignore_worker_failure
-
     def _respawn_due(self) -> None:
-        now = time.monotonic()
-        due = [number for number, when in self._due.items() if when <= now]
-        for number in due:
-            del self._due[number]
-        if due and not self._stopping:
-            self._upkeep.counts["err"] += len(due)
-            self._respawn_workers(due)
+        numbers = self._respawns.take()
+        if numbers and not self._stopping:
+            self._upkeep.counts["err"] += len(numbers)
+            self._respawn_workers(numbers)
 
     def _respawn_workers(self, numbers: Sequence[int]) -> None:
         """Start workers in these places; who serves there leaves when its successor is ready."""
@@ -547,16 +549,9 @@ class AbstractServer:
 
     def _succeed(self, number: int, respawned: bool = False) -> bool:
         """Put a fresh worker into a place; the old one goes on if the new one does not start."""
-        logger.info("Respawning worker-%d", number)
-        member = self._spawn(number, respawned)
-        if not self._await_ready([member]):
-            return False
-        predecessor = self.crew.seat(member)
-        if predecessor is not None and not predecessor.ended:
-            logger.info("Stopping old worker-%d", number)
-            predecessor.replaced = True
-            self._dismiss(predecessor, IDLE_GRACE)
-        return True
+        for worker in self._workers_at(number):
+            logger.info("Respawning worker-%d", worker)
+        return self._await_ready([self._spawn(number, respawned)])
 
     def _dismiss(self, member: Member, grace: float) -> None:
         self.crew.dismiss(member, self.plan.workers_kill_timeout, grace)
@@ -570,17 +565,28 @@ class AbstractServer:
         self.reload_signal = False
         self._notifier.reloading()
         logger.info("Reloading: new workers load the application again, settings stay as they are")
-        self._environment.apply()
-        for hook in self.hooks_reload:
-            hook()
-        for number in self._places():
-            self._due.pop(number, None)
-            if not self._succeed(number):
-                self._reload_failed()
-                break
+        if self._prepare_reload():
+            for number in self._places():
+                self._respawns.forget(number)
+                if not self._succeed(number):
+                    self._replacement_failed()
+                    break
         self._notifier.ready(f"Serving with {self.workers} workers")
 
-    def _reload_failed(self) -> None:
+    def _prepare_reload(self) -> bool:
+        """Do what comes before new workers; False if it failed and the old ones must go on."""
+        try:
+            self._environment.apply()
+            _call(self.hooks_reload)
+        except FatalError as error:
+            logger.error("%s", error)
+        except Exception:
+            logger.exception("A reload hook failed, nothing is reloaded")
+        else:
+            return True
+        return False
+
+    def _replacement_failed(self) -> None:
         for member in [one for one in self.crew.dead if one.phase == DEAD]:
             if member.failure is not None or self.crew.places.get(member.number) is not None:
                 self.crew.dead.remove(member)
@@ -593,8 +599,8 @@ class AbstractServer:
             if self._stopping:
                 return
             if not self._succeed(member.number):
-                self._reload_failed()
-                return
+                self._upkeep.postpone(member)
+                self._replacement_failed()
 
     def _start_helpers(self) -> None:
         """Start what runs beside the workers."""
@@ -630,10 +636,9 @@ class AbstractServer:
         logger.info("Changes detected, reloading workers..")
         for change, path in changes:
             logger.info("%s: %s", change.name.capitalize(), path)
-        self._environment.apply()
-        for hook in self.hooks_reload:
-            hook()
-        self._due.clear()
+        if not self._prepare_reload():
+            return
+        self._respawns.due.clear()
         limit = self.plan.workers_kill_timeout or RELOAD_PATIENCE
         for member in self.crew.present:
             self.crew.dismiss(member, limit, 0.0)
@@ -646,25 +651,22 @@ class AbstractServer:
         """Let everybody finish; a second signal, or the kill timeout, ends the wait."""
         for member in self.crew.present:
             if member.phase <= SERVING:
-                for worker in self._workers_at(member.number):
+                for worker in member.workers:
                     logger.info("Stopping worker-%d", worker)
                 self._dismiss(member, 0.0)
-        told = time.monotonic() + 1.0
+        begun = time.monotonic()
+        told = False
         while self.crew.present:
-            if self._hurried():
+            if self._signals and self._signals[-1] > begun + SIGNAL_RACE:
                 logger.info("Second signal, stopping now")
                 self._signals.clear()
                 for member in self.crew.leaving:
                     self.crew.halt(member)
-            self.crew.pump(max(0.0, told - time.monotonic()) if told else None)
-            if told and time.monotonic() >= told and self.crew.present:
+            self.crew.pump(None if told else max(0.0, begun + PATIENCE - time.monotonic()))
+            if not told and time.monotonic() >= begun + PATIENCE and self.crew.present:
+                told = True
                 names = ", ".join(f"worker-{member.number}" for member in self.crew.present)
                 logger.info("Waiting for %s to finish, a second signal stops now", names)
-                told = 0.0
-
-    def _hurried(self) -> bool:
-        """A second signal; what comes with the first, through the process group, is one."""
-        return len(self._signals) > 1 and self._signals[-1] - self._signals[0] > SIGNAL_RACE
 
     def _feed_watchdog(self) -> None:
         """Tell the service manager that all workers have answered since the last time."""
@@ -687,3 +689,8 @@ class AbstractServer:
         )
         logger.info("State of the main process (PID %d): %s", self.pid, members)
         self.crew.tell_all(line.DUMP)
+
+
+def _call(hooks: Sequence[Callable[[], Any]]) -> None:
+    for hook in hooks:
+        hook()

@@ -13,7 +13,7 @@ Phases of a member::
 import os
 import selectors
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from ..log import logger
 from . import link as line
@@ -55,7 +55,7 @@ class Body:
 
 
 class Member:
-    """One worker from its birth to its end."""
+    """One worker from its birth to its end; or those that share a place (``mt``)."""
 
     __slots__ = (
         "answered",
@@ -74,11 +74,15 @@ class Member:
         "runtimes",
         "signalled",
         "spent",
+        "workers",
     )
 
-    def __init__(self, number: int, body: Body, respawned: bool) -> None:
+    def __init__(
+        self, number: int, body: Body, respawned: bool = False, workers: Sequence[int] = ()
+    ) -> None:
         self.number = number
         self.body = body
+        self.workers = workers or (number,)
         self.respawned = respawned
         self.replaced = False
         self.phase = STARTING
@@ -275,7 +279,8 @@ class Crew:
         if member.phase == LEAVING:
             self.leaving.remove(member)
             member.phase = GONE
-            logger.info("Stopped %sworker-%d", "old " if member.replaced else "", member.number)
+            for worker in member.workers:
+                logger.info("Stopped %sworker-%d", "old " if member.replaced else "", worker)
         else:
             member.phase = DEAD
             self.dead.append(member)

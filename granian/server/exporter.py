@@ -6,6 +6,7 @@ upstream's, which do not end in ``_total``.
 """
 
 import re
+import selectors
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,7 @@ from typing import Any, Callable, Dict, Iterator, Mapping
 from ..errors import FatalError
 from ..metrics import WORKER_COUNTERS, WORKER_GAUGES
 from ..plan import MetricsPlan
+from .signals import Alarm
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _HELP = re.compile(rb"^# HELP .*\n", re.MULTILINE)
@@ -88,6 +90,8 @@ class Exporter:
                 f"Cannot serve metrics on {self._where}: {error.strerror or error}"
             ) from None
         self._server.render = self.render
+        self._alarm = Alarm()
+        self._thread = threading.Thread(target=self._run, name="granian-metrics", daemon=True)
 
     @property
     def port(self) -> int:
@@ -96,14 +100,22 @@ class Exporter:
 
     def start(self) -> None:
         """Answer from now on."""
-        threading.Thread(
-            target=self._server.serve_forever, name="granian-metrics", daemon=True
-        ).start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Answer no more."""
-        self._server.shutdown()
+        self._alarm.ring()
+        self._thread.join()
         self._server.server_close()
+        self._alarm.close()
+
+    def _run(self) -> None:
+        # Not serve_forever: it looks for a stop twice a second, this waits for one.
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._alarm, selectors.EVENT_READ)
+            selector.register(self._server, selectors.EVENT_READ)
+            while all(key.fileobj is not self._alarm for key, _ in selector.select()):
+                self._server.handle_request()
 
     def report(self, number: int, born: float, counters: Mapping[str, Any]) -> None:
         """Take the latest counters of a worker."""
@@ -121,6 +133,7 @@ class Exporter:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    timeout = 1.0
     render: Callable[[], bytes]
 
 

@@ -12,6 +12,9 @@ from ..plan import SupervisorPlan, WorkerPlan
 from .crew import Crew, Member
 from .memory import resident
 
+RETRY = 30.0
+"""Seconds between two attempts to replace a worker whose successors do not start."""
+
 
 class Upkeep:
     """The ages, sizes and counts of all workers.
@@ -62,6 +65,12 @@ class Upkeep:
                 self.counts[reason] += 1
                 found.append(member)
         return found
+
+    def postpone(self, member: Member) -> None:
+        """Give a worker some more time: its successor did not start."""
+        member.spent = False
+        member.over_rss = 0
+        member.retire_at = time.monotonic() + max(RETRY, self._plan.respawn_interval)
 
     def _reason(self, member: Member, now: float) -> Optional[str]:
         if member.spent:

@@ -51,14 +51,15 @@ before the supervisor kills it."""
 _ACCEPTOR_PATIENCE = 1.0
 """Seconds that the listening thread gets to let go of its sockets."""
 
-_ORPHAN_DISCONNECT = 2.5
-_ORPHAN_HALT = 4.0
+_ORPHAN_DISCONNECT = 2.0
+_ORPHAN_CANCEL = 2.5
+_ORPHAN_HALT = 3.0
 """Seconds after the supervisor's death; a worker must be gone after five (promise P9)."""
 
 _REQUESTS_CHECK = 0.25
 """Seconds between two looks at the request counter, if their number is limited."""
 
-_HALT_PATIENCE = 2.0
+_HALT_PATIENCE = 1.5
 """Seconds that the engine gets to end after it was told to drop everything."""
 
 
@@ -349,6 +350,7 @@ class _Worker:
         self._drain(None, 0.0)
         now = time.monotonic()
         self.steps.append((now + _ORPHAN_DISCONNECT, self._disconnect))
+        self.steps.append((now + _ORPHAN_CANCEL, self._cancel))
         self.steps.append((now + _ORPHAN_HALT, self._halt))
 
     def _halt(self) -> None:
