@@ -13,6 +13,8 @@ WORKER_COUNTERS = (
     "requests_handled",
     "static_requests_handled",
     "static_requests_err",
+    "websockets_handled",
+    "websockets_err",
     "blocking_idle_cumulative",
     "blocking_busy_cumulative",
     "py_wait_cumulative",

@@ -110,6 +110,11 @@ class Acceptor(threading.Thread):
         if not self._listening and not self._resume_at:
             self._wakeup.post(_nothing)
 
+    def close(self) -> None:
+        """Give back the descriptors of a thread that was never started."""
+        self._selector.close()
+        self._wakeup.close()
+
     # the acceptor's thread
 
     def run(self) -> None:

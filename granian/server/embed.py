@@ -94,8 +94,10 @@ class HostedEngine(Engine):
             raise
         finally:
             runtime.state = STOPPED
-            self.acceptor.stop()
-            if self.acceptor.ident is not None:
+            if self.acceptor.ident is None:
+                self.acceptor.close()
+            else:
+                self.acceptor.stop()
                 self.acceptor.join(_HALT_PATIENCE)
             runtime.close()
 

@@ -169,8 +169,7 @@ def run_worker(
     Returns:
         The exit code.
     """
-    alarm = alarm or Alarm()
-    worker = _Worker(assignment, link, sockets, stopper, alarm)
+    worker = _Worker(assignment, link, sockets, stopper, alarm or Alarm())
     try:
         if application is None:
             application = load_application(assignment)
@@ -184,8 +183,9 @@ def run_worker(
         logger.exception("Worker-%d failed", assignment.number)
         link.tell(line.FAILED, f"{type(error).__name__}: {error}")
     finally:
-        for sock in sockets:
+        for sock in worker.sockets:
             sock.close()
+        worker.alarm.close()
     return EXIT_FAILED
 
 

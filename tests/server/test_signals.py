@@ -37,7 +37,7 @@ def test_alarm_rings_until_hushed(alarm):
 
 
 def test_alarm_never_blocks_and_never_fails(alarm):
-    for _ in range(100_000):
+    for _ in range(3_000):
         alarm.ring()
     alarm.close()
     alarm.ring()
