@@ -173,7 +173,7 @@ class BlockingStream:
                     raise ConnectionAbortedError("the stream has ended")
                 taken, self._taken = self._taken, 0
                 # The session resets the stream when nothing comes for too long.
-                self._runtime.post(partial(self._want, taken))
+                self._post(partial(self._want, taken))
                 self._changed.wait()
             piece = self._pieces.popleft()
             self._taken += len(piece)
@@ -181,7 +181,7 @@ class BlockingStream:
 
     def want_body(self, consumed: int) -> None:
         """See ``waist.Responder.want_body``."""
-        self._runtime.post(partial(self._want, consumed))
+        self._post(partial(self._want, consumed))
 
     def wait_writable(self) -> None:
         """See ``waist.BlockingResponder.wait_writable``."""
@@ -191,10 +191,13 @@ class BlockingStream:
             if self._gone:
                 raise ConnectionAbortedError("the stream has ended")
 
+    def _post(self, call: Callable[[], None]) -> None:
+        self._runtime.post_to(self._stream.session.owner, call)
+
     def _call(self, verb: Callable[..., Any], *args: Any) -> Any:
         """Have the connection's thread do something and wait for what comes of it."""
         call = _Call(verb, args)
-        self._runtime.post(call)
+        self._post(call)
         while not call.done.acquire(timeout=_LOOK):
             if self._runtime.stopped:
                 raise ConnectionAbortedError("the server has stopped")

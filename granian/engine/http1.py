@@ -618,10 +618,9 @@ class Http1Connection(Connection):
         self._partial = bytearray(self._pending)
         self._scanned = 0
         self._pending = b""
-        self.runtime.resume(self)
+        self.runtime.post_to(self, self._resume)
 
-    def resume(self) -> None:
-        """Serve the request that came before its turn."""
+    def _resume(self) -> None:
         if self.phase == IDLE and self._partial is not None and not self._scanned:
             data = bytes(self._partial)
             self._partial = None

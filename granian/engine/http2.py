@@ -239,7 +239,7 @@ class Http2Connection(Connection):
     def schedule(self) -> None:
         """Flush after this turn: other streams may have something to send by then."""
         if self.loop is None:
-            self.runtime.post(self.flush)
+            self.runtime.post_to(self, self.flush)
         else:
             self.loop.call_soon(self.flush)
 

@@ -109,9 +109,9 @@ class Runtime:
         """Run ``call`` on this runtime's thread."""
         self._wakeup.post(call)
 
-    def resume(self, connection: Any) -> None:
-        """Have a connection serve what it received early, in a turn of its own."""
-        self._wakeup.post(connection.resume)
+    def post_to(self, connection: Any, call: Callable[[], None]) -> None:
+        """Run ``call`` soon, on the thread that owns the connection then."""
+        self._wakeup.post(call)
 
     def visit(self, connection: Any, action: Callable[[Any], None]) -> None:
         """Run ``action(connection)`` on the thread that owns the connection."""

@@ -109,7 +109,8 @@ class SharedPoller(Poller):
         self._muted: Dict[int, bool] = {}
         self._masks: Dict[int, int] = {}
         self._heirs: Dict[int, Tuple[Any, int]] = {}
-        self._visits: Dict[int, Tuple[Any, Visit]] = {}
+        self._visits: Dict[Any, List[Visit]] = {}
+        self._visits_lock = Lock()
         self._wakeup: Optional[Pollable] = None
 
     # any thread
@@ -122,11 +123,11 @@ class SharedPoller(Poller):
 
     def visit(self, connection: Any, action: Visit) -> None:
         """Run ``action(connection)`` as its owner: here if nobody is, else when it is released."""
-        fd = connection.fd
-        if fd < 0:
-            return
-        self._visits[fd] = (connection, action)
-        if self.take(connection):
+        with self._visits_lock:
+            self._visits.setdefault(connection, []).append(action)
+        if connection.fd < 0:
+            self._run_visits(connection, connection)
+        elif self.take(connection):
             self.release(connection)
 
     def take(self, connection: Any) -> bool:
@@ -163,16 +164,17 @@ class SharedPoller(Poller):
             self._muted.pop(fd, None)
             self._heirs.pop(fd, None)
             self._masks.pop(fd, None)
-            self._visits.pop(fd, None)
             self._unwatch(fd)
 
     def watch(self, connection: Pollable, events: int) -> None:
         """Leave it to ``release``: until then nobody would be served by it."""
 
     def release(self, served: Any) -> None:
-        """Let anybody serve a connection again; nothing if it has closed."""
+        """Let anybody serve a connection again, unless it has closed; then look for visits."""
         fd = served.fd
         if fd < 0:
+            if self._visits:
+                self._run_visits(served, served)
             return
         try:
             current = self.connections[fd]
@@ -190,25 +192,26 @@ class SharedPoller(Poller):
             self.armed[fd] = current
             if self._muted and self._muted.pop(fd, False):
                 self._modify(fd, mask)
-        if self._visits and fd in self._visits:
-            self._run_visit(fd)
+        if self._visits and (current in self._visits or served in self._visits):
+            # After the arming: who comes later finds the connection armed, and takes it.
+            try:
+                current = self.armed.pop(fd)
+            except KeyError:
+                return  # owned again; that owner will see to it
+            self._run_visits(served, current)
+            self.release(current)
 
-    def _run_visit(self, fd: int) -> None:
-        try:
-            connection = self.armed.pop(fd)
-        except KeyError:
-            return  # owned again; that owner will see to it
-        try:
-            guest, action = self._visits.pop(fd)
-        except KeyError:
-            pass
-        else:
-            if guest.fd == fd:
-                try:
-                    action(connection)
-                except Exception:
-                    self._fail(connection)
-        self.release(connection)
+    def _run_visits(self, served: Any, current: Any) -> None:
+        """Let the visitors of an owned or closed connection act on what it is now."""
+        with self._visits_lock:
+            actions = self._visits.pop(current, [])
+            if served is not current:
+                actions += self._visits.pop(served, [])
+        for action in actions:
+            try:
+                action(current)
+            except Exception:
+                self._fail(current)
 
     # a polling thread
 
@@ -259,12 +262,11 @@ class SharedPoller(Poller):
                 self._serve_unusual(connection, event)
         except Exception:
             self._fail(connection)
-        if connection.fd >= 0:
-            late = self._clock() - since
-            if late > _RECHECK and connection.deadline != NEVER:
-                # Armed by a clock that may have stood still while the application ran.
-                connection.deadline += late
-            self.release(connection)
+        late = self._clock() - since
+        if late > _RECHECK and connection.deadline != NEVER:
+            # Armed by a clock that may have stood still while the application ran.
+            connection.deadline += late
+        self.release(connection)
 
     def _serve_unusual(self, connection: Any, event: int) -> None:
         if event & OUT:

@@ -300,9 +300,9 @@ class BlockingRuntime(Runtime):
 
     # any thread
 
-    def resume(self, connection: Any) -> None:
-        """Have a connection serve what it received early, once it has been released."""
-        self.poller.visit(connection, type(connection).resume)
+    def post_to(self, connection: Any, call: Callable[[], None]) -> None:
+        """Run ``call`` when the connection is released, or here if nobody owns it."""
+        self.poller.visit(connection, lambda _: call())
 
     def visit(self, connection: Any, action: Callable[[Any], None]) -> None:
         """Run ``action(connection)`` now, or when the thread that serves it is done."""

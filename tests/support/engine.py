@@ -100,6 +100,9 @@ class ScriptedRuntime:
     def post(self, call: Callable[[], None]) -> None:
         self.posted.append(call)
 
+    def post_to(self, connection: Any, call: Callable[[], None]) -> None:
+        self.post(call)
+
     def turn(self) -> None:
         """Run what was posted."""
         while self.posted:

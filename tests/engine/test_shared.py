@@ -1,0 +1,414 @@
+"""The shared poller with real descriptors and a clock that stands still; no threads of its own."""
+
+import select
+import socket
+import threading
+
+import pytest
+
+from granian.engine import shared
+from granian.engine.deadlines import NEVER
+from granian.engine.poller import READ, WRITE, Newcomer
+from granian.engine.shared import IN, OUT, RDHUP, SharedPoller
+from granian.engine.wakeup import Wakeup
+from tests.support.fakes import FakeClock
+
+
+class Guest:
+    """A connection that writes down what it is asked."""
+
+    def __init__(self, room, sock=None):
+        self.room = room
+        self.near, self.far = socket.socketpair() if sock is None else (sock, None)
+        self.near.setblocking(False)
+        self.fd = self.near.fileno()
+        self.sock = self.near
+        self.events = READ
+        self.deadline = self.check = NEVER
+        self.calls = []
+        self.during = None
+
+    def on_readable(self):
+        self.calls.append(("readable", self.near.recv(100)))
+        if self.during is not None:
+            self.during(self)
+
+    def on_writable(self):
+        self.calls.append("writable")
+
+    def on_hangup(self):
+        self.calls.append("hangup")
+        self.close()
+
+    def on_deadline(self):
+        self.calls.append("deadline")
+
+    @property
+    def closed(self):
+        return self.fd < 0
+
+    def close(self):
+        if not self.closed:
+            self.room.poller.forget(self)
+            self.room.poller.deadlines.discard(self)
+            self.fd = -1
+            self.near.close()
+
+
+class Room:
+    """A poller and its guests."""
+
+    def __init__(self, one_shot=False):
+        self.clock = FakeClock()
+        self.seconds = 0
+        self.guests = []
+        self.poller = SharedPoller(self.welcome, self.on_second, one_shot, self.clock)
+        self.wakeup = Wakeup()
+        self.poller.adopt(self.wakeup)
+
+    def welcome(self, newcomer):
+        guest = Guest(self, newcomer.sock)
+        self.guests.append(guest)
+        self.poller.replace(guest)
+        guest.on_readable()
+        return guest
+
+    def on_second(self):
+        self.seconds += 1
+
+    def guest(self):
+        guest = Guest(self)
+        self.guests.append(guest)
+        self.poller._watch_new(guest.fd, READ)
+        self.poller.connections[guest.fd] = guest
+        self.poller.release(guest)
+        return guest
+
+    def turn(self):
+        """Serve what is ready now, as one thread would."""
+        self.poller.select(0)
+
+    def close(self):
+        for guest in self.guests:
+            guest.close()
+            if guest.far is not None:
+                guest.far.close()
+        self.poller.close()
+        self.wakeup.close()
+
+
+@pytest.fixture(params=["turns", "one shot", "no epoll"])
+def room(request, monkeypatch):
+    if request.param == "no epoll":
+        monkeypatch.delattr(shared.select, "epoll", raising=False)
+    room = Room(one_shot=request.param == "one shot")
+    yield room
+    room.close()
+
+
+@pytest.fixture
+def turns():
+    room = Room()
+    yield room
+    room.close()
+
+
+def test_a_ready_connection_is_served_and_armed_again(room):
+    guest = room.guest()
+    for octets in (b"one", b"two"):
+        guest.far.send(octets)
+        room.turn()
+        assert room.poller.armed[guest.fd] is guest
+    assert guest.calls == [("readable", b"one"), ("readable", b"two")]
+
+
+def test_an_owned_connection_is_served_by_nobody_else(room):
+    guest = room.guest()
+    assert room.poller.take(guest)
+    assert not room.poller.take(guest)
+    guest.far.send(b"early")
+    for _ in range(3):
+        room.turn()
+    assert guest.calls == []
+    room.poller.release(guest)
+    room.turn()
+    assert guest.calls == [("readable", b"early")]
+
+
+def test_what_comes_while_it_is_served_is_not_lost(room):
+    guest = room.guest()
+
+    def serve(served):
+        served.during = None
+        served.far.send(b"second")
+        # Another thread polls meanwhile and sees it.
+        room.turn()
+
+    guest.during = serve
+    guest.far.send(b"first")
+    for _ in range(3):
+        room.turn()
+    assert guest.calls == [("readable", b"first"), ("readable", b"second")]
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="counts calls of epoll")
+def test_an_ordinary_release_makes_no_system_call(turns):
+    guest = turns.guest()
+    turns.poller._modify = None
+    assert turns.poller.take(guest)
+    turns.poller.release(guest)
+
+
+def test_write_interest_is_applied_by_the_release(room):
+    guest = room.guest()
+    assert room.poller.take(guest)
+    guest.events = READ | WRITE
+    room.poller.watch(guest, guest.events)
+    room.poller.release(guest)
+    room.turn()
+    assert guest.calls == ["writable"]
+    guest.events = READ
+    assert room.poller.take(guest)
+    room.poller.release(guest)
+    room.turn()
+    assert guest.calls == ["writable"]
+
+
+def test_a_connection_that_closes_is_forgotten(room):
+    guest = room.guest()
+    guest.during = Guest.close
+    guest.far.send(b"bye")
+    fd = guest.fd
+    room.turn()
+    assert fd not in room.poller.armed
+    assert fd not in room.poller.connections
+    room.poller.release(guest)
+    assert fd not in room.poller.armed
+
+
+def test_a_newcomer_is_welcomed_once(room):
+    near, far = socket.socketpair()
+    room.poller.offer(Newcomer(near, None, None))
+    room.turn()
+    assert room.guests == []
+    far.send(b"hello")
+    room.turn()
+    room.turn()
+    (guest,) = room.guests
+    assert guest.calls == [("readable", b"hello")]
+    far.send(b"again")
+    room.turn()
+    assert guest.calls[1:] == [("readable", b"again")]
+    far.close()
+
+
+def test_a_newcomer_that_fails_costs_only_itself(room, caplog):
+    near, far = socket.socketpair()
+    room.poller.welcome = lambda newcomer: 1 / 0
+    room.poller.offer(Newcomer(near, None, None))
+    far.send(b"hello")
+    room.turn()
+    assert "could not be served" in caplog.text
+    assert near.fileno() == -1
+    far.close()
+
+
+def test_a_connection_that_fails_is_closed(room, caplog):
+    guest = room.guest()
+    guest.during = lambda _: 1 / 0
+    guest.far.send(b"x")
+    room.turn()
+    assert guest.closed
+    assert "was closed" in caplog.text
+
+
+def test_a_connection_that_became_another_is_armed_as_that(room):
+    guest = room.guest()
+
+    def become(served):
+        heir = Guest(room, served.near)
+        room.guests.append(heir)
+        room.poller.replace(heir)
+
+    guest.during = become
+    guest.far.send(b"upgrade")
+    room.turn()
+    heir = room.guests[-1]
+    assert room.poller.armed[guest.fd] is heir
+    guest.far.send(b"more")
+    room.turn()
+    assert heir.calls == [("readable", b"more")]
+
+
+def test_the_heir_of_somebody_elses_descriptor_is_not_armed(room):
+    guest = room.guest()
+    assert room.poller.take(guest)
+    stranger = Guest(room, guest.near)
+    thread = threading.Thread(target=room.poller.replace, args=(stranger,))
+    thread.start()
+    thread.join()
+    room.poller.release(guest)
+    assert guest.fd not in room.poller.armed
+    room.poller.replace(guest)
+
+
+def test_posted_calls_are_run(room):
+    calls = []
+    room.wakeup.post(lambda: calls.append(1))
+    room.turn()
+    assert calls == [1]
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="a hang-up without reading")
+def test_a_hangup_is_seen_without_reading(turns):
+    guest = turns.guest()
+    assert turns.poller.take(guest)
+    guest.events = 0
+    turns.poller.release(guest)
+    turns.turn()
+    guest.far.close()
+    turns.turn()
+    assert guest.calls == ["hangup"]
+
+
+@pytest.mark.skipif(not hasattr(select, "poll"), reason="asks the kernel again")
+def test_a_hangup_of_a_former_owner_of_the_descriptor_is_ignored(turns):
+    guest = turns.guest()
+    turns.poller.serve(guest.fd, RDHUP)
+    assert guest.calls == []
+    turns.poller.serve(guest.fd, IN | OUT | RDHUP) if guest.far.send(b"x") else None
+    assert guest.calls == ["writable", ("readable", b"x")]
+
+
+# visits
+
+
+def test_a_visit_happens_at_once_where_nobody_owns(room):
+    guest, seen = room.guest(), []
+    room.poller.visit(guest, seen.append)
+    assert seen == [guest]
+    assert room.poller.armed[guest.fd] is guest
+
+
+def test_visits_wait_for_the_owner_in_order(room):
+    guest, seen = room.guest(), []
+    assert room.poller.take(guest)
+    for number in range(3):
+        room.poller.visit(guest, lambda _, number=number: seen.append(number))
+    assert seen == []
+    room.poller.release(guest)
+    assert seen == [0, 1, 2]
+    assert room.poller.armed[guest.fd] is guest
+
+
+def test_a_visitor_may_visit_and_fail(room, caplog):
+    guest, seen = room.guest(), []
+    room.poller.visit(guest, lambda _: room.poller.visit(guest, seen.append))
+    assert seen == [guest]
+    room.poller.visit(guest, lambda _: 1 / 0)
+    assert guest.closed
+
+
+def test_visits_to_the_closed_are_not_lost(room):
+    guest, seen = room.guest(), []
+    assert room.poller.take(guest)
+    room.poller.visit(guest, lambda _: seen.append("before"))
+    guest.close()
+    room.poller.release(guest)
+    room.poller.visit(guest, lambda _: seen.append("after"))
+    assert seen == ["before", "after"]
+
+
+# deadlines
+
+
+def arm(room, guest, seconds):
+    guest.deadline = room.poller.now + seconds
+    if guest.deadline < guest.check:
+        room.poller.deadlines.push(guest)
+
+
+def test_a_deadline_is_kept(room):
+    guest = room.guest()
+    arm(room, guest, 5.0)
+    room.clock.advance(4.9)
+    room.turn()
+    assert guest.calls == []
+    room.clock.advance(0.2)
+    room.turn()
+    assert guest.calls == ["deadline"]
+    assert room.poller.armed[guest.fd] is guest
+
+
+def test_a_deadline_that_moved_is_looked_at_later(room):
+    guest = room.guest()
+    arm(room, guest, 5.0)
+    arm(room, guest, 20.0)
+    room.clock.advance(6.0)
+    room.turn()
+    assert guest.calls == []
+    room.clock.advance(15.0)
+    room.turn()
+    assert guest.calls == ["deadline"]
+
+
+def test_an_owned_connection_does_not_expire_nor_lose_its_deadline(room):
+    guest = room.guest()
+    arm(room, guest, 5.0)
+    assert room.poller.take(guest)
+    room.clock.advance(6.0)
+    room.turn()
+    room.turn()
+    assert guest.calls == []
+    room.poller.release(guest)
+    room.clock.advance(1.1)
+    room.turn()
+    assert guest.calls == ["deadline"]
+
+
+def test_a_long_call_does_not_count_as_idle_time(room):
+    guest = room.guest()
+
+    def serve(served):
+        arm(room, served, 30.0)
+        room.clock.advance(60.0)
+
+    guest.during = serve
+    guest.far.send(b"x")
+    room.turn()
+    guest.calls.clear()
+    room.turn()
+    assert guest.calls == []
+    room.clock.advance(30.1)
+    room.turn()
+    assert guest.calls == ["deadline"]
+
+
+def test_a_closed_connection_is_forgotten_by_the_deadlines(room):
+    guest = room.guest()
+    arm(room, guest, 5.0)
+    guest.close()
+    room.clock.advance(6.0)
+    room.turn()
+    assert guest.calls == []
+    assert room.poller.deadlines.heap == []
+
+
+def test_a_nearer_deadline_interrupts_the_wait(room):
+    guest = room.guest()
+    woken = []
+    room.poller.deadlines._nudge = lambda: woken.append(1)
+    arm(room, guest, 30.0)
+    assert woken == [1]
+    other = room.guest()
+    arm(room, other, 60.0)
+    assert woken == [1]
+
+
+def test_once_a_second(room):
+    room.turn()
+    room.turn()
+    assert room.seconds == 1
+    room.clock.advance(1.5)
+    room.turn()
+    assert room.seconds == 2

@@ -1,0 +1,269 @@
+"""The crew with real threads and a poller without a kernel: who polls is seen, not timed."""
+
+import threading
+import time
+from collections import deque
+
+import pytest
+
+from granian.engine import threads
+from granian.engine.threads import Crew
+from tests.support.servers import wait_until
+
+
+class ScriptedPoller:
+    """Hands out descriptors that a test made ready; ``serve`` is the test's."""
+
+    def __init__(self, one_shot=False):
+        self.one_shot = one_shot
+        self.busy_since = 0.0
+        self.now = 0.0
+        self.serve = None
+        self.ready = deque()
+        self.changed = threading.Condition()
+        self.polling = 0
+        self.most_polling = 0
+        self.nudges = 0
+
+    def make_ready(self, *fds):
+        with self.changed:
+            self.ready.extend((fd, 1) for fd in fds)
+            self.changed.notify_all()
+
+    def nudge(self):
+        with self.changed:
+            self.nudges += 1
+            self.changed.notify_all()
+
+    def collect(self, seconds, batch=256):
+        with self.changed:
+            self.polling += 1
+            self.most_polling = max(self.most_polling, self.polling)
+            self.changed.wait_for(lambda: self.ready or self.nudges, seconds)
+            self.now = time.monotonic()
+            self.polling -= 1
+            self.nudges = 0
+            events = []
+            while self.ready and len(events) < batch:
+                events.append(self.ready.popleft())
+            return events
+
+
+class Shift:
+    """A crew at work; ``gates[fd]`` holds the thread that serves it until it is set."""
+
+    def __init__(self, limit=4, idle_timeout=30.0, one_shot=False, slowness=0.0):
+        self.poller = ScriptedPoller(one_shot)
+        self.poller.serve = self.serve
+        self.crew = Crew(self.poller, limit, idle_timeout)
+        self.crew.slowness = slowness
+        self.gates = {}
+        self.begun = []
+        self.served = []
+        self.by = {}
+        self.thread = threading.Thread(target=self.crew.run)
+        self.thread.start()
+
+    def hold(self, *fds):
+        for fd in fds:
+            self.gates[fd] = threading.Event()
+
+    def serve(self, fd, event):
+        self.by[fd] = threading.current_thread()
+        self.begun.append(fd)
+        gate = self.gates.get(fd)
+        if gate is not None:
+            assert gate.wait(10)
+        self.served.append(fd)
+
+    def ready(self, *fds):
+        self.poller.make_ready(*fds)
+
+    def wait_begun(self, count):
+        wait_until(lambda: len(self.begun) >= count, what=f"{count} begun, not {self.begun}")
+
+    def wait_served(self, count):
+        wait_until(lambda: len(self.served) >= count, what=f"{count} served, not {self.served}")
+
+    def end(self):
+        for gate in self.gates.values():
+            gate.set()
+        self.crew.stop()
+        self.thread.join(5)
+        self.crew.join(5)
+        assert not self.thread.is_alive()
+        assert self.crew.size == 0
+
+
+@pytest.fixture
+def shift(request):
+    made = []
+
+    def make(**options):
+        made.append(Shift(**options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
+
+
+def test_quick_calls_are_served_by_the_leader_alone(shift):
+    one = shift()
+    for number in range(50):
+        one.ready(number)
+        one.wait_served(number + 1)
+    assert {one.by[fd] for fd in range(50)} == {one.thread}
+    assert one.crew.slowness < 0.5
+
+
+def test_a_call_that_does_not_return_is_stood_in_for(shift):
+    one = shift()
+    one.hold(1)
+    one.ready(1, 2, 3)
+    one.wait_served(2)
+    assert one.served == [2, 3]
+    assert one.by[2] is not one.by[1]
+    one.gates[1].set()
+    one.wait_served(3)
+
+
+def test_no_more_threads_than_the_limit(shift):
+    one = shift(limit=3)
+    one.hold(*range(5))
+    one.ready(*range(5))
+    one.wait_begun(3)
+    assert one.crew.size == 3
+    time.sleep(threads.TICK * 5)
+    assert one.begun == [0, 1, 2]
+    one.gates[1].set()
+    one.wait_begun(4)
+    for gate in one.gates.values():
+        gate.set()
+    one.wait_served(5)
+    assert one.begun == [0, 1, 2, 3, 4]
+
+
+def test_blocking_calls_are_handed_over_before_they_begin(shift):
+    one = shift(slowness=1.0)
+    one.hold(1)
+    one.ready(1)
+    one.wait_begun(1)
+    # Somebody polls already, though no tick needs to have passed.
+    wait_until(lambda: one.poller.polling == 1, what="another leader")
+    assert one.crew.busy_since == 0.0
+    one.ready(2)
+    one.wait_served(1)
+    assert one.served == [2]
+
+
+def test_slowness_follows_the_calls(shift):
+    one = shift(limit=2)
+    for number in range(12):
+        one.hold(number)
+        one.ready(number)
+        one.wait_begun(number + 1)
+        time.sleep(threads.TICK * 1.5)
+        one.gates[number].set()
+        one.wait_served(number + 1)
+    assert one.crew.slowness > 0.5
+    for number in range(100, 150):
+        one.ready(number)
+        one.wait_served(number - 100 + 13)
+    assert one.crew.slowness < 0.5
+
+
+def test_a_thread_that_returns_leads_when_all_others_are_in_calls(shift):
+    one = shift(limit=2, slowness=1.0)
+    one.hold(1, 2)
+    one.ready(1)
+    one.wait_begun(1)
+    one.ready(2)
+    one.wait_begun(2)
+    one.gates[1].set()
+    one.ready(3)
+    one.wait_served(2)
+    assert sorted(one.served) == [1, 3]
+
+
+def test_idle_threads_leave_and_the_first_one_stays(shift):
+    one = shift(idle_timeout=0.02)
+    one.hold(1)
+    one.ready(1, 2)
+    one.wait_served(1)
+    one.gates[1].set()
+    one.wait_served(2)
+    wait_until(lambda: one.crew.size <= 2, what="threads that leave")
+    one.ready(3)
+    one.wait_served(3)
+
+
+def test_a_failure_of_ours_costs_no_thread(shift, caplog):
+    one = shift()
+    real = one.poller.collect
+    one.poller.collect = lambda *args: one.poller.__dict__.pop("collect") and 1 / 0
+    one.ready(1)
+    one.wait_served(1)
+    assert one.poller.collect == real
+    one.ready(2)
+    one.wait_served(2)
+
+
+def test_the_sentinel_sleeps_while_nothing_happens(shift, monkeypatch):
+    monkeypatch.setattr(threads, "_DOZE", 2)
+    one = shift()
+    wait_until(lambda: one.crew._dozing, what="a sleeping sentinel")
+    one.hold(1)
+    one.ready(1, 2)
+    one.wait_served(1)
+    assert one.served == [2]
+
+
+def test_no_thread_can_be_had(shift, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    one = shift(slowness=1.0)
+    monkeypatch.setattr(threads.threading.Thread, "start", refuse)
+    one.ready(1, 2)
+    one.wait_served(2)
+    assert one.crew.size == 1
+    monkeypatch.undo()
+
+
+def test_sharing_threads_poll_at_once_and_grow_as_they_are_busy(shift):
+    one = shift(limit=3, one_shot=True)
+    one.hold(1, 2)
+    one.ready(1)
+    one.wait_begun(1)
+    wait_until(lambda: one.poller.polling == 1, what="a second thread")
+    one.ready(2)
+    one.wait_begun(2)
+    one.ready(3)
+    one.wait_served(1)
+    assert one.served == [3]
+    assert one.crew.size == 3
+    for gate in one.gates.values():
+        gate.set()
+    wait_until(lambda: one.poller.polling == 3, what="three polling")
+
+
+def test_sharing_threads_leave_when_idle(shift):
+    one = shift(limit=3, one_shot=True, idle_timeout=0.02)
+    one.hold(1)
+    one.ready(1)
+    one.wait_begun(1)
+    one.gates[1].set()
+    wait_until(lambda: one.crew.size == 1, what="threads that leave")
+    one.ready(2)
+    one.wait_served(2)
+
+
+def test_stopping_waits_for_nobody_it_cannot_wake(shift):
+    one = shift(slowness=1.0)
+    one.hold(1)
+    one.ready(1)
+    one.wait_begun(1)
+    one.crew.stop()
+    one.crew.join(0.05)
+    assert one.crew.size >= 1
