@@ -121,7 +121,14 @@ class AsgiWebsocket:
                 if self.phase == CLOSED:
                     raise TransportClosed
                 raise flow_error("Transport not initialized or closed")
-            if self.channel.send(_message_of(event)) and self.phase == OPEN:
+            text, payload = event.get("text"), event.get("bytes")
+            if text is not None:
+                if payload is not None or not isinstance(text, str):
+                    raise unsupported()
+                payload = text
+            elif payload.__class__ is not bytes:
+                payload = as_octets(payload)
+            if self.channel.send(payload) and self.phase == OPEN:
                 await self._drain()
             return
         await self._send_unusual(kind, event)
@@ -213,8 +220,13 @@ class AsgiWebsocket:
         key = "text" if message.__class__ is str else "bytes"
         events = self._events
         events.append({"type": "websocket.receive", key: message})
-        if self._receivers:
-            self._wake_receiver()
+        receivers = self._receivers
+        if receivers:
+            waiter = receivers.pop(0)
+            if waiter.done():
+                self._wake_receiver()
+            else:
+                waiter.fire(None)
         elif len(events) >= QUEUE and not self._paused:
             self._paused = True
             self.channel.pause()
@@ -334,13 +346,3 @@ def begin(
     scope["state"] = application.state.copy()
     scope["extensions"] = extensions
     application.spawn(exchange.run(scope))
-
-
-def _message_of(event: Event) -> Message:
-    """Take the one payload that an event has; the other key is absent or None."""
-    text, octets = event.get("text"), event.get("bytes")
-    if text is None:
-        return as_octets(octets)
-    if octets is not None or not isinstance(text, str):
-        raise unsupported()
-    return text

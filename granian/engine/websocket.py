@@ -196,25 +196,25 @@ class WebsocketConnection(Connection):
                 # Any octet shows that the peer lives.
                 self._awaited = False
                 self._arm_ping()
-            self.session.feed(data)
-            self._deliver()
+            self._deliver(data)
 
-    def _deliver(self) -> None:  # hot
+    def _deliver(self, data: bytes = b"") -> None:  # hot
         """Give messages to the application until there are none, or it has enough."""
         session = self.session
         next_message = session.next_message
         on_message = self.handler.on_message if self.handler is not None else None
         turn = TURN
+        message = next_message(data)
         while True:
-            message = next_message()
             if session.replies:
                 self._reply()
             if message is None or on_message is None:
                 break
             on_message(message)
             turn -= 1
-            if self._paused or self.closed or not turn:
+            if self._paused or self.fd < 0 or not turn:
                 break
+            message = next_message()
         if session.phase == SESSION_CLOSED:
             self._end()
         elif not turn:
@@ -261,8 +261,22 @@ class WebsocketConnection(Connection):
         """See ``waist.Channel.send``."""
         if self.phase != OPEN:
             return False
-        self.transmit(self.session.encode(message))
-        return self.out_size > HIGH_WATER
+        data = self.session.encode(message)
+        if self.out_size:
+            self.transmit(data)
+            return self.out_size > HIGH_WATER
+        # The next lines are ``transmit``, in line.
+        try:
+            sent = self.send_octets(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self.lose()
+            return False
+        if sent != len(data):
+            self.hold_back(data, sent)
+            return self.out_size > HIGH_WATER
+        return False
 
     def close_with(self, code: Optional[int], reason: str = "") -> None:
         """Start the closing handshake; without a code, the reason is not sent either."""

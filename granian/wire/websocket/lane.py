@@ -30,15 +30,15 @@ def unmask(data: bytes, start: int, end: int, key: bytes) -> bytes:
     if size < WIDE:
         mask = int.from_bytes((key * (size // 4 + 1))[:size], "little")
         return (int.from_bytes(data[start:end], "little") ^ mask).to_bytes(size, "little")
-    octets = bytearray(data[start:end])
-    octets[::4] = octets[::4].translate(TABLES[key[0]])
-    octets[1::4] = octets[1::4].translate(TABLES[key[1]])
-    octets[2::4] = octets[2::4].translate(TABLES[key[2]])
-    octets[3::4] = octets[3::4].translate(TABLES[key[3]])
+    octets = bytearray(size)
+    octets[::4] = data[start:end:4].translate(TABLES[key[0]])
+    octets[1::4] = data[start + 1 : end : 4].translate(TABLES[key[1]])
+    octets[2::4] = data[start + 2 : end : 4].translate(TABLES[key[2]])
+    octets[3::4] = data[start + 3 : end : 4].translate(TABLES[key[3]])
     return bytes(octets)
 
 
-def read_frame(data: bytes, at: int, limit: int) -> FrameResult:
+def read_frame(data: bytes, at: int, limit: int) -> FrameResult:  # hot
     """Read the frame that starts at ``at``, if it is a whole message of the ordinary kind.
 
     Args:
@@ -83,7 +83,14 @@ def read_frame(data: bytes, at: int, limit: int) -> FrameResult:
         if at + size < head or (first == 0x82 and length <= HELD):
             return INCOMPLETE
         return DECLINED
-    payload = unmask(data, head, end, data[head - 4 : head])
+    key = data[head - 4 : head]
+    if length < WIDE:
+        # ``unmask``, in line: most messages are this short
+        mask = int.from_bytes((key * (length // 4 + 1))[:length], "little")
+        masked = int.from_bytes(data[head:end], "little")
+        payload = (masked ^ mask).to_bytes(length, "little")
+    else:
+        payload = unmask(data, head, end, key)
     if first == 0x82:
         return payload, end
     try:

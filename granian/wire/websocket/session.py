@@ -41,6 +41,10 @@ COMPRESSED_FROM = 64
 TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
 RSV1 = 0x40
 
+TEXT_HEADS = [bytes((TEXT, size)) for size in range(126)]
+BINARY_HEADS = [bytes((BINARY, size)) for size in range(126)]
+"""Headers of the short frames, by the size of their payload."""
+
 
 def encode_frame(first: int, payload: bytes) -> bytes:
     """Render one frame of a server: unmasked, ``first`` being its first octet (section 5.2)."""
@@ -136,8 +140,17 @@ class Session:
         self._data = data if at == len(held) else held[at:] + data
         self._at = 0
 
-    def next_message(self) -> Optional[Message]:
-        """Return the next whole message; None when more octets are needed or none will follow."""
+    def next_message(self, received: bytes = b"") -> Optional[Message]:  # hot
+        """Return the next whole message; None when more octets are needed or none will follow.
+
+        Args:
+            received: Octets to add first, as ``feed`` does.
+        """
+        if received:
+            at = self._at
+            held = self._data
+            self._data = received if at == len(held) else held[at:] + received
+            self._at = 0
         while self.phase != CLOSED:
             data = self._data
             at = self._at
@@ -166,19 +179,22 @@ class Session:
         self._at = 0
         return None
 
-    def encode(self, message: Message) -> bytes:
+    def encode(self, message: Message) -> bytes:  # hot
         """Render one message as a frame (RFC 6455 section 5.6), compressed if agreed on.
 
         Raises:
             UnicodeEncodeError: Text with a lone surrogate cannot be sent.
         """
         if isinstance(message, str):
-            first, payload = TEXT, message.encode()
+            first, payload, heads = TEXT, message.encode(), TEXT_HEADS
         else:
-            first, payload = BINARY, message
-        if self._deflater is not None and len(payload) >= COMPRESSED_FROM:
+            first, payload, heads = BINARY, message, BINARY_HEADS
+        size = len(payload)
+        if self._deflater is not None and size >= COMPRESSED_FROM:
             payload = self._deflater.deflate(payload)
             first |= RSV1
+        elif size < 126:
+            return heads[size] + payload
         return encode_frame(first, payload)
 
     def encode_ping(self) -> bytes:
