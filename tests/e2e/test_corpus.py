@@ -5,9 +5,8 @@ One corpus for every interface, so that no code path reads a message in its own 
 
 import pytest
 
-from tests.apps import wire as app
 from tests.support import corpus, lines
-from tests.support.servers import EngineServer
+from tests.support.servers import GranianServer
 from tests.support.wire import Wire, finals
 
 FIRST = lines.get("/first")
@@ -33,12 +32,13 @@ def servers():
 
     def server(interface):
         if interface not in running:
-            running[interface] = EngineServer(getattr(app, interface), interface)
+            target = f"tests.apps.wire:{interface}"
+            running[interface] = GranianServer(target, interface)
         return running[interface]
 
     yield server
     for started in running.values():
-        started.__exit__()
+        started.kill()
 
 
 @pytest.mark.parametrize("case", corpus.load("must"), ids=lambda case: case.id)
