@@ -31,6 +31,8 @@ _PAUSE = 0.2  # seconds without accepting when descriptors or memory ran out
 
 _GRACE_TICK = 0.05  # seconds between two looks at who has spoken, while the last ones may
 
+_SETTLED = 0.5  # seconds in which a newcomer may be silent without losing its place
+
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -94,6 +96,7 @@ class Acceptor(threading.Thread):
         self._grace = 0.0
         self._listening = False
         self._resume_at = 0.0
+        self._ask_at = 0.0
         self._last_warning = -60.0
         self._silent: Deque[Tuple[float, Runtime, Newcomer]] = deque()
 
@@ -162,15 +165,18 @@ class Acceptor(threading.Thread):
         now = time.monotonic()
         while self._silent and self._silent[0][0] <= now:
             self._end_silent(self._silent.popleft())
-        if not self._listening and now >= self._resume_at and self._room() > 0:
+        if not self._listening and now >= self._resume_at:
             self._resume_at = 0.0
-            self._listen(True)
+            if self._room() > 0 or now >= self._ask_at:
+                # Full or not: if somebody waits, who was busy may be idle by now.
+                self._ask_at = 0.0
+                self._listen(True)
 
     def _wait_time(self) -> "float | None":
         now = time.monotonic()
         wait = [self._silent[0][0] - now] if self._silent else []
-        if self._resume_at:
-            wait.append(self._resume_at - now)
+        if self._resume_at or self._ask_at:
+            wait.append((self._resume_at or self._ask_at) - now)
         return max(0.0, min(wait)) if wait else None
 
     def _listen(self, on: bool) -> None:
@@ -186,11 +192,14 @@ class Acceptor(threading.Thread):
     def _accept(self, listener: Listener) -> None:
         accept = listener.sock.accept
         room = self._room()
-        for _ in range(_BATCH):
-            if room <= 0 and not self._shed():
-                # Full: idle connections make room, and the backlog waits for it.
+        if room <= 0:
+            # Full, and somebody waits: who has been silent or idle longest makes room.
+            if not self._shed():
+                self._ask_at = time.monotonic() + _PAUSE
                 self._listen(False)
                 return
+            room = 1
+        for _ in range(min(room, _BATCH)):
             try:
                 sock, client = accept()
             except (BlockingIOError, InterruptedError):
@@ -200,7 +209,6 @@ class Acceptor(threading.Thread):
                     self._pause(error)
                     return
                 continue  # this one was dead before it was accepted; the next may live
-            room -= 1
             self._offer(listener, sock, client)
         silent = self._silent
         # Most of the front has spoken since: drop what no longer needs watching.
@@ -237,11 +245,20 @@ class Acceptor(threading.Thread):
         return self._limit - sum(map(_load, self._runtimes))
 
     def _shed(self) -> bool:
-        """Give up silent newcomers, else have a runtime close idle connections; True if any."""
-        while self._silent:
+        """Give up a silent newcomer, else have a runtime close idle connections; True if one."""
+        spoken = []
+        found = False
+        accepted_before = time.monotonic() + self._silence - _SETTLED
+        while self._silent and not found and self._silent[0][0] <= accepted_before:
             entry = self._silent.popleft()
-            if self._end_silent(entry):
-                return True
+            if _is_silent(entry):
+                if _has_spoken(entry[2].sock):
+                    spoken.append(entry)
+                else:
+                    found = self._end_silent(entry)
+        self._silent.extendleft(reversed(spoken))
+        if found:
+            return True
         for runtime in self._runtimes:
             runtime.post(runtime.shed_idle)
         return False
@@ -267,7 +284,7 @@ class Acceptor(threading.Thread):
 
 def _load(runtime: "Runtime") -> int:
     poller = runtime.poller
-    return len(poller.connections) + len(poller.newcomers)
+    return len(poller.connections) - 1 + len(poller.newcomers)  # one is the runtime's own wakeup
 
 
 def _is_silent(entry: "Tuple[float, Runtime, Newcomer]") -> bool:
