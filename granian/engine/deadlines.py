@@ -6,7 +6,7 @@ future costs nothing: the check finds it moved and looks again later. Nothing he
 """
 
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, List, Tuple
+from typing import TYPE_CHECKING, Callable, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -55,8 +55,14 @@ class Deadlines:
             heapify(self.heap)
             self._dead = 0
 
-    def expire(self, now: float) -> None:
-        """Call ``on_deadline`` of every connection whose deadline has passed."""
+    def expire(self, now: float, fail: "Optional[Callable[[Connection], None]]" = None) -> None:
+        """Call ``on_deadline`` of every connection whose deadline has passed.
+
+        Args:
+            now: The time, in the clock of the deadlines.
+            fail: Takes a connection that raised, while the exception is handled; the others are
+                not to suffer from it.
+        """
         heap = self.heap
         while heap and heap[0][0] <= now:
             due, _, connection = heappop(heap)
@@ -66,6 +72,11 @@ class Deadlines:
             connection.check = NEVER
             if connection.deadline <= now:
                 connection.deadline = NEVER
-                connection.on_deadline()
+                try:
+                    connection.on_deadline()
+                except Exception:
+                    if fail is None:
+                        raise
+                    fail(connection)
             elif connection.deadline != NEVER:
                 self.push(connection)

@@ -44,6 +44,9 @@ class Pollable(Protocol):
     def on_hangup(self) -> None:
         """The peer has gone while nothing was asked of it."""
 
+    def lose(self) -> None:
+        """Close after a failure, and tell the application; never raises for being closed."""
+
 
 class Newcomer:
     """An accepted socket that nobody has served yet."""
@@ -199,16 +202,23 @@ class Poller(selectors.BaseSelector):
             self.welcome(newcomer)
         except Exception:
             # Out of memory or out of luck: this one is lost, its thread serves the others.
-            _log.exception("A connection could not be served")
-            self._unwatch(fd)
-            self.connections.pop(fd, None)
-            newcomer.sock.close()
+            connection = self.connections.get(fd)
+            if connection is not None:
+                self._fail(connection)
+            else:
+                _log.exception("A connection could not be served")
+                if newcomer.sock.fileno() == fd:
+                    self._unwatch(fd)
+                    newcomer.sock.close()
         return True
 
     def _fail(self, connection: Any) -> None:
         """Close a connection whose code failed, and say so once: its thread serves the others."""
         _log.exception("A connection failed in the server and was closed")
-        connection.close()
+        try:
+            connection.lose()
+        except Exception:
+            _log.exception("Its application could not be told")
 
     def close(self) -> None:
         """Release the kernel's interest list."""
@@ -285,7 +295,7 @@ class EpollPoller(Poller):
                 self._fail(connection)
         heap = self.deadlines.heap
         if heap and heap[0][0] <= now:
-            self.deadlines.expire(now)
+            self.deadlines.expire(now, self._fail)
         return foreign
 
     def _serve(self, connection: Any, event: int) -> None:
@@ -360,7 +370,7 @@ class SelectorPoller(Poller):
                     connection.on_readable()
             except Exception:
                 self._fail(connection)
-        self.deadlines.expire(self.now)
+        self.deadlines.expire(self.now, self._fail)
         return foreign
 
     def _watch_new(self, fd: int, events: int) -> None:

@@ -1,0 +1,512 @@
+"""Both kinds of poller, on socket pairs: readiness goes to its owner, and nowhere else."""
+
+import select
+import selectors
+import signal
+import socket
+
+import pytest
+
+from granian.engine import poller as module
+from granian.engine.poller import (
+    ERRORS,
+    READ,
+    WRITE,
+    EpollPoller,
+    Newcomer,
+    SelectorPoller,
+    create_poller,
+)
+from tests.support.fakes import FakeClock
+
+KINDS = [SelectorPoller] + ([EpollPoller] if hasattr(select, "epoll") else [])
+
+
+class Recorder:
+    """A connection that writes down what it is told."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.log = []
+        self.deadline = self.check = float("inf")
+        self.fail = False
+
+    def _record(self, event):
+        self.log.append(event)
+        if self.fail:
+            raise ValueError(event)
+
+    def on_readable(self):
+        self._record("readable")
+
+    def on_writable(self):
+        self._record("writable")
+
+    def on_hangup(self):
+        self._record("hangup")
+
+    def on_deadline(self):
+        self._record("deadline")
+
+    def lose(self):
+        self.log.append("lose")
+
+    def take(self):
+        log, self.log = self.log, []
+        return log
+
+
+class Room:
+    """A poller, its clock, and pairs of sockets."""
+
+    def __init__(self, kind):
+        self.clock = FakeClock()
+        self.welcomed = []
+        self.seconds = 0
+        self.welcome = self.welcomed.append
+        self.poller = kind(lambda newcomer: self.welcome(newcomer), self._on_second, self.clock)
+        self.sockets = []
+
+    def _on_second(self):
+        self.seconds += 1
+
+    def pair(self):
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self.sockets += [ours, theirs]
+        return ours, theirs
+
+    def adopted(self, events=READ):
+        ours, theirs = self.pair()
+        connection = Recorder(ours)
+        self.poller.adopt(connection, events)
+        return connection, theirs
+
+    def newcomer(self):
+        ours, theirs = self.pair()
+        newcomer = Newcomer(ours, ("peer", 1), ("self", 2))
+        self.poller.offer(newcomer)
+        return newcomer, theirs
+
+
+@pytest.fixture(params=KINDS)
+def room(request):
+    room = Room(request.param)
+    yield room
+    for sock in room.sockets:
+        sock.close()
+    room.poller.close()
+
+
+# own connections
+
+
+def test_a_readable_connection_is_served_and_not_returned(room):
+    connection, theirs = room.adopted()
+    assert room.poller.select(0) == []
+    assert connection.take() == []
+    theirs.send(b"x")
+    assert room.poller.select(0) == []
+    assert connection.take() == ["readable"]
+    room.poller.select(0)
+    assert connection.take() == ["readable"], "level-triggered"
+
+
+def test_writability_is_told_while_it_is_watched(room):
+    connection, _ = room.adopted()
+    room.poller.watch(connection, READ | WRITE)
+    room.poller.select(0)
+    assert connection.take() == ["writable"]
+    room.poller.watch(connection, READ)
+    room.poller.select(0)
+    assert connection.take() == []
+
+
+def test_both_in_one_turn_writable_first(room):
+    connection, theirs = room.adopted(READ | WRITE)
+    theirs.send(b"x")
+    room.poller.select(0)
+    assert connection.take() == ["writable", "readable"]
+
+
+def test_a_connection_that_closes_when_writable_is_not_read(room):
+    connection, theirs = room.adopted(READ | WRITE)
+    theirs.send(b"x")
+
+    def close():
+        connection.log.append("closed")
+        room.poller.forget(connection)
+        connection.fd = -1
+
+    connection.on_writable = close
+    room.poller.select(0)
+    assert connection.take() == ["closed"]
+
+
+def test_nothing_is_read_while_nothing_is_asked(room):
+    connection, theirs = room.adopted()
+    room.poller.watch(connection, 0)
+    theirs.send(b"x")
+    room.poller.select(0)
+    assert connection.take() == []
+    room.poller.watch(connection, READ)
+    room.poller.select(0)
+    assert connection.take() == ["readable"]
+
+
+def test_watching_may_stop_twice_and_begin_with_writing(room):
+    connection, _ = room.adopted()
+    room.poller.watch(connection, 0)
+    room.poller.watch(connection, ERRORS)
+    room.poller.watch(connection, WRITE)
+    room.poller.select(0)
+    assert connection.take() == ["writable"]
+
+
+def test_a_forgotten_connection_is_not_served(room):
+    connection, theirs = room.adopted()
+    room.poller.forget(connection)
+    room.poller.forget(connection)
+    theirs.send(b"x")
+    assert room.poller.select(0) == []
+    assert connection.take() == []
+
+
+def test_a_replaced_connection_hands_over_its_descriptor(room):
+    connection, theirs = room.adopted()
+    heir = Recorder(connection.sock)
+    room.poller.replace(heir)
+    theirs.send(b"x")
+    room.poller.select(0)
+    assert (connection.take(), heir.take()) == ([], ["readable"])
+
+
+def test_a_connection_closed_by_another_in_the_same_turn_is_not_served(room):
+    first, second = room.adopted(), room.adopted()
+    for _, theirs in (first, second):
+        theirs.send(b"x")
+    served = []
+
+    def serve(connection, other):
+        def on_readable():
+            served.append(connection)
+            room.poller.forget(other)
+
+        return on_readable
+
+    first[0].on_readable = serve(first[0], second[0])
+    second[0].on_readable = serve(second[0], first[0])
+    room.poller.select(0)
+    assert len(served) == 1
+
+
+def test_a_connection_that_fails_is_lost_and_the_others_served(room, caplog):
+    (broken, theirs), (whole, others) = room.adopted(), room.adopted()
+    broken.fail = True
+    theirs.send(b"x")
+    others.send(b"x")
+    room.poller.select(0)
+    assert broken.take() == ["readable", "lose"]
+    assert whole.take() == ["readable"]
+    assert caplog.text.count("A connection failed in the server") == 1
+
+
+def test_a_connection_that_fails_twice_is_survived(room, caplog):
+    broken, theirs = room.adopted()
+    broken.fail = True
+    broken.lose = lambda: 1 / 0
+    theirs.send(b"x")
+    room.poller.select(0)
+    assert "ZeroDivisionError" in caplog.text
+
+
+# deadlines and time
+
+
+def test_the_clock_is_read_once_a_turn(room):
+    room.clock.advance(5.0)
+    room.poller.select(0)
+    assert room.poller.now == room.poller.busy_since == room.clock.now
+
+
+def test_deadlines_expire_after_readiness(room):
+    connection, theirs = room.adopted()
+    room.poller.deadlines.arm(connection, room.clock.now + 3.0)
+    theirs.send(b"x")
+    room.clock.advance(3.0)
+    room.poller.select(0)
+    assert connection.take() == ["readable", "deadline"]
+
+
+def test_a_deadline_that_fails_loses_its_connection_alone(room, caplog):
+    broken, _ = room.adopted()
+    broken.fail = True
+    room.poller.deadlines.arm(broken, room.clock.now)
+    room.poller.select(0)
+    assert broken.take() == ["deadline", "lose"]
+
+
+@pytest.mark.parametrize("timeout", [None, 60.0])
+def test_a_wait_ends_with_the_next_deadline(room, timeout):
+    connection, _ = room.adopted()
+    room.poller.deadlines.arm(connection, room.poller.now + 0.001)
+    room.clock.advance(1.0)
+    room.poller.select(timeout)
+    assert connection.take() == ["deadline"]
+
+
+def test_a_wait_that_is_shorter_than_the_next_deadline_is_kept(room):
+    connection, _ = room.adopted()
+    room.poller.deadlines.arm(connection, room.poller.now + 60.0)
+    assert room.poller.select(0.001) == []
+
+
+def test_a_deadline_in_the_past_is_no_wait(room):
+    connection, _ = room.adopted()
+    room.poller.deadlines.arm(connection, room.poller.now - 5.0)
+    room.poller.select(None)
+    assert connection.take() == ["deadline"]
+
+
+def test_seconds_are_told_while_something_happens(room):
+    for elapsed, seconds in ((0.0, 1), (0.5, 1), (0.6, 2), (10.0, 3)):
+        room.clock.advance(elapsed)
+        room.poller.select(0)
+        assert room.seconds == seconds
+
+
+def test_an_interrupted_wait_is_a_turn(room, monkeypatch):
+    if isinstance(room.poller, EpollPoller):
+
+        def interrupted(*_):
+            raise InterruptedError
+
+        room.poller._poll = interrupted
+    assert room.poller.select(0) == []
+
+
+# newcomers
+
+
+def test_a_newcomer_is_welcomed_with_its_first_octets(room):
+    newcomer, theirs = room.newcomer()
+    room.poller.select(0)
+    assert room.welcomed == []
+    theirs.send(b"x")
+    assert room.poller.select(0) == []
+    assert room.welcomed == [newcomer]
+    assert room.poller.newcomers == {}
+    assert (newcomer.client, newcomer.server) == (("peer", 1), ("self", 2))
+
+
+def test_a_newcomer_can_be_withdrawn_once(room):
+    newcomer, theirs = room.newcomer()
+    assert room.poller.withdraw(newcomer) is True
+    assert room.poller.withdraw(newcomer) is False
+    theirs.send(b"x")
+    room.poller.select(0)
+    assert room.welcomed == []
+
+
+def test_a_welcomed_newcomer_cannot_be_withdrawn(room):
+    newcomer, theirs = room.newcomer()
+    theirs.send(b"x")
+    room.poller.select(0)
+    assert room.poller.withdraw(newcomer) is False
+
+
+def test_another_newcomer_with_the_same_descriptor_stays(room):
+    newcomer, _ = room.newcomer()
+    older = Newcomer(newcomer.sock, None, None)
+    assert room.poller.withdraw(older) is False
+    assert room.poller.newcomers == {newcomer.fd: newcomer}
+
+
+@pytest.mark.parametrize("error", [OSError, MemoryError, ValueError])
+def test_a_newcomer_that_cannot_be_served_is_closed(room, caplog, error):
+    def welcome(newcomer):
+        raise error
+
+    room.welcome = welcome
+    newcomer, theirs = room.newcomer()
+    theirs.send(b"x")
+    room.poller.select(0)
+    assert newcomer.sock.fileno() == -1
+    assert caplog.text.count("A connection could not be served") == 1
+    assert room.poller.select(0) == []
+
+
+def test_a_newcomer_that_fails_as_a_connection_is_lost_as_one(room, caplog):
+    made = []
+
+    def welcome(newcomer):
+        made.append(Recorder(newcomer.sock))
+        room.poller.replace(made[0])
+        raise ValueError
+
+    room.welcome = welcome
+    theirs = room.newcomer()[1]
+    theirs.send(b"x")
+    room.poller.select(0)
+    assert made[0].take() == ["lose"]
+
+
+# foreign descriptors
+
+
+def test_foreign_readiness_is_returned_with_its_key(room):
+    ours, theirs = room.pair()
+    key = room.poller.register(ours, READ, "data")
+    assert room.poller.select(0) == []
+    theirs.send(b"x")
+    assert room.poller.select(0) == [(key, READ)]
+    assert (key.fileobj, key.fd, key.events, key.data) == (ours, ours.fileno(), READ, "data")
+
+
+def test_foreign_events_are_those_asked_for(room):
+    ours, theirs = room.pair()
+    theirs.send(b"x")
+    key = room.poller.register(ours, WRITE)
+    assert room.poller.select(0) == [(key, WRITE)]
+    key = room.poller.modify(ours, READ | WRITE, "new")
+    assert room.poller.select(0) == [(key, READ | WRITE)]
+    assert key.data == "new"
+    assert room.poller.modify(ours, READ | WRITE).data is None
+
+
+def test_a_foreign_end_is_readiness(room):
+    ours, theirs = room.pair()
+    key = room.poller.register(ours, READ | WRITE)
+    theirs.close()
+    assert room.poller.select(0) == [(key, READ | WRITE)]
+
+
+def test_the_map_is_of_foreign_descriptors_alone(room):
+    room.adopted()
+    ours, _ = room.pair()
+    key = room.poller.register(ours, READ)
+    assert dict(room.poller.get_map()) == {ours.fileno(): key}
+    assert room.poller.get_key(ours.fileno()) == key
+    assert room.poller.unregister(ours) == key
+    assert dict(room.poller.get_map()) == {}
+    assert room.poller.select(0) == []
+
+
+def test_a_descriptor_is_registered_once(room):
+    ours, _ = room.pair()
+    room.poller.register(ours, READ)
+    with pytest.raises(KeyError, match="already registered"):
+        room.poller.register(ours.fileno(), READ)
+
+
+def test_what_was_closed_can_still_be_unregistered(room):
+    ours, _ = room.pair()
+    key = room.poller.register(ours, READ)
+    ours.close()
+    assert room.poller.unregister(ours) == key
+
+
+@pytest.mark.parametrize("call", ["unregister", "modify"])
+def test_what_is_not_registered_is_said_so(room, call):
+    ours, _ = room.pair()
+    arguments = [READ] if call == "modify" else []
+    with pytest.raises(KeyError, match="not registered"):
+        getattr(room.poller, call)(ours, *arguments)
+    ours.close()
+    with pytest.raises(KeyError, match="not registered"):
+        getattr(room.poller, call)(ours, *arguments)
+
+
+def test_a_descriptor_that_is_none_is_refused(room):
+    ours, _ = room.pair()
+    ours.close()
+    with pytest.raises(ValueError, match="invalid"):
+        room.poller.register(ours, READ)
+
+
+def test_a_poller_is_a_selector(room):
+    assert isinstance(room.poller, selectors.BaseSelector)
+    ours, _ = room.pair()
+    room.poller.register(ours, READ)
+    room.poller.close()
+    assert dict(room.poller.get_map()) == {}
+
+
+# what only epoll tells
+
+
+@pytest.fixture
+def epoll():
+    if EpollPoller not in KINDS:
+        pytest.skip("no epoll here")
+    room = Room(EpollPoller)
+    yield room
+    for sock in room.sockets:
+        sock.close()
+    room.poller.close()
+
+
+def tcp_pair(room):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    ours.setblocking(False)
+    room.sockets += [ours, theirs]
+    return ours, theirs
+
+
+@pytest.mark.parametrize("pair", [Room.pair, tcp_pair])
+def test_the_peers_end_is_told_while_nothing_is_asked(epoll, pair):
+    ours, theirs = pair(epoll)
+    connection = Recorder(ours)
+    epoll.poller.adopt(connection)
+    epoll.poller.watch(connection, 0)
+    epoll.poller.select(0)
+    assert connection.take() == []
+    theirs.shutdown(socket.SHUT_WR)
+    epoll.poller.select(1)
+    assert connection.take() == ["hangup"]
+
+
+@pytest.mark.parametrize("pair", [Room.pair, tcp_pair])
+def test_an_end_that_is_known_is_not_told_again_but_a_failure_is(epoll, pair):
+    ours, theirs = pair(epoll)
+    connection = Recorder(ours)
+    epoll.poller.adopt(connection)
+    theirs.shutdown(socket.SHUT_WR)
+    epoll.poller.watch(connection, ERRORS)
+    epoll.poller.select(0)
+    assert connection.take() == []
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    theirs.close()
+    epoll.poller.select(1)
+    assert connection.take() == ["hangup"]
+
+
+def test_the_interest_list_has_a_descriptor_of_its_own(epoll):
+    connection, theirs = epoll.adopted()
+    theirs.send(b"x")
+    assert select.select([epoll.poller.fileno()], [], [], 1)[0]
+    assert connection.take() == []
+
+
+def test_create_poller_takes_the_best_there_is(monkeypatch):
+    best = create_poller(lambda newcomer: None, lambda: None)
+    assert isinstance(best, KINDS[-1])
+    best.close()
+    monkeypatch.delattr(module.select, "epoll", raising=False)
+    other = create_poller(lambda newcomer: None, lambda: None)
+    assert isinstance(other, SelectorPoller)
+    other.close()
+
+
+def test_signals_do_not_break_a_wait(room):
+    previous = signal.signal(signal.SIGALRM, lambda *_: None)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.001)
+        assert room.poller.select(0.003) == []
+    finally:
+        signal.signal(signal.SIGALRM, previous)
