@@ -476,6 +476,8 @@ class AbstractServer:
 
     def _spawn_workers(self) -> None:
         """Start all workers: the first alone, since it shows whether the application loads."""
+        if not self._open_generation():
+            return
         numbers = list(self._places())
         for group in (numbers[:1], numbers[1:]):
             if group and not self._await_ready([self._spawn(number) for number in group]):
@@ -533,7 +535,7 @@ class AbstractServer:
     def _report_death(self, member: Member) -> None:
         if member.failure is not None:
             logger.error("%s", member.failure)
-        logger.error("Unexpected exit from worker-%d (%s)", member.number, self.crew.why(member))
+        logger.error("Unexpected exit from %s (%s)", member.name, self.crew.why(member))
 
     def _respawn_due(self) -> None:
         numbers = self._respawns.take()
@@ -565,13 +567,20 @@ class AbstractServer:
         self.reload_signal = False
         self._notifier.reloading()
         logger.info("Reloading: new workers load the application again, settings stay as they are")
-        if self._prepare_reload():
-            for number in self._places():
-                self._respawns.forget(number)
-                if not self._succeed(number):
-                    self._replacement_failed()
-                    break
+        if self._prepare_reload() and not (self._open_generation() and self._replace_all()):
+            self._replacement_failed()
         self._notifier.ready(f"Serving with {self.workers} workers")
+
+    def _open_generation(self) -> bool:
+        """Prepare what the next workers are made from; False if that failed."""
+        return True
+
+    def _replace_all(self) -> bool:
+        for number in self._places():
+            self._respawns.forget(number)
+            if not self._succeed(number):
+                return False
+        return True
 
     def _prepare_reload(self) -> bool:
         """Do what comes before new workers; False if it failed and the old ones must go on."""
@@ -665,7 +674,7 @@ class AbstractServer:
             self.crew.pump(None if told else max(0.0, begun + PATIENCE - time.monotonic()))
             if not told and time.monotonic() >= begun + PATIENCE and self.crew.present:
                 told = True
-                names = ", ".join(f"worker-{member.number}" for member in self.crew.present)
+                names = ", ".join(member.name for member in self.crew.present)
                 logger.info("Waiting for %s to finish, a second signal stops now", names)
 
     def _feed_watchdog(self) -> None:
@@ -684,9 +693,7 @@ class AbstractServer:
     def _dump(self) -> None:
         self._dump_signal = False
         names = ("starting", "serving", "leaving")
-        members = " ".join(
-            f"worker-{one.number}={one.pid}/{names[one.phase]}" for one in self.crew.present
-        )
+        members = " ".join(f"{one.name}={one.pid}/{names[one.phase]}" for one in self.crew.present)
         logger.info("State of the main process (PID %d): %s", self.pid, members)
         self.crew.tell_all(line.DUMP)
 

@@ -45,6 +45,9 @@ class Body:
         """Return how it ended (negative: by that signal), or None while it runs."""
         raise NotImplementedError
 
+    def take_report(self, what: str, value: Any) -> None:
+        """Take a report that only this kind of body sends."""
+
     def interrupt(self) -> None:
         """Break off the loading of the application, if that is possible."""
         raise NotImplementedError
@@ -65,6 +68,7 @@ class Member:
         "counters",
         "failure",
         "kill_at",
+        "name",
         "number",
         "over_rss",
         "phase",
@@ -78,11 +82,17 @@ class Member:
     )
 
     def __init__(
-        self, number: int, body: Body, respawned: bool = False, workers: Sequence[int] = ()
+        self,
+        number: int,
+        body: Body,
+        respawned: bool = False,
+        workers: Optional[Sequence[int]] = None,
+        name: Optional[str] = None,
     ) -> None:
         self.number = number
         self.body = body
-        self.workers = workers or (number,)
+        self.workers = (number,) if workers is None else workers
+        self.name = name or f"worker-{number}"
         self.respawned = respawned
         self.replaced = False
         self.phase = STARTING
@@ -252,6 +262,8 @@ class Crew:
         elif what == line.METRICS:
             member.counters = value
             self._on_metrics(member)
+        else:
+            member.body.take_report(what, value)
 
     def _unwatch(self, member: Member) -> None:
         self._selector.unregister(member.body.link)
@@ -261,9 +273,7 @@ class Crew:
         now = time.monotonic()
         for member in self.leaving:
             if member.kill_at is not None and member.kill_at <= now:
-                logger.warning(
-                    "Killing worker-%d after it refused to gracefully stop", member.number
-                )
+                logger.warning("Killing %s after it refused to gracefully stop", member.name)
                 member.kill_at = None
                 member.body.kill()
 

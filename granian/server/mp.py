@@ -15,15 +15,18 @@ import socket
 import struct
 import subprocess
 import sys
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 
 from . import boot
 from .common import AbstractServer
-from .crew import Body
+from .crew import SERVING, STARTING, Body
 from .link import Link, pair
 from .process import Parcel
 from .signals import DUMP, HANGUP, STOP_SIGNALS, Held
 from .worker import Assignment
+
+if TYPE_CHECKING:
+    from .preload import Nursery
 
 _HELD = [*STOP_SIGNALS, *(number for number in (HANGUP, DUMP) if number is not None)]
 
@@ -72,10 +75,38 @@ class WorkerProcess(Body):
 
 
 class MPServer(AbstractServer):
-    """A supervisor whose workers are processes."""
+    """A supervisor whose workers are processes, started afresh or forked from a nursery."""
+
+    _nursery: "Optional[Nursery]" = None
 
     def _make_body(self, assignment: Assignment) -> Body:
+        if self._nursery is not None and assignment.number:
+            return self._nursery.fork(assignment)
         return WorkerProcess(assignment, self._sockets)
+
+    def _open_generation(self) -> bool:
+        if not self.plan.preload:
+            return True
+        from .preload import Nursery
+
+        previous = self._nursery
+        nursery = Nursery(self._assignment(0), self._sockets)
+        self.crew.join(nursery.member)
+        while nursery.member.phase == STARTING and not self._stopping:
+            self.crew.pump(None)
+        if nursery.member.phase != SERVING:
+            return False
+        self._nursery = nursery
+        if previous is not None:
+            # It leaves when the last of its workers has.
+            self.crew.dismiss(previous.member, None, 0.0)
+            previous.close()
+        return True
+
+    def _succeed(self, number: int, respawned: bool = False) -> bool:
+        if number == 0:
+            return self._open_generation()
+        return super()._succeed(number, respawned)
 
 
 def _interpreter_flags() -> List[str]:

@@ -38,7 +38,7 @@ def work(descriptor: int) -> None:
         sys.exit(0)
     sockets = [_take(number) for number in parcel.sockets]
     configure(assignment)
-    _entitle(assignment)
+    entitle(assignment)
     stopper.install()
     run = assignment.run or run_worker
     code = run(assignment, link, sockets, stopper=stopper, alarm=alarm)
@@ -51,7 +51,8 @@ def _take(number: int) -> socket.socket:
     return socket.socket(fileno=number)
 
 
-def _entitle(assignment: Assignment) -> None:
+def entitle(assignment: Assignment) -> None:
+    """Give this process a worker's title, where there is a library for it."""
     title = assignment.plan.process_name
     if title:
         try:

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from tests.e2e.test_server_life import APP, ScriptServer, get, request
+from tests.support.load import Load
 from tests.support.servers import GranianServer, alive, children, wait_until
 from tests.support.wire import Wire
 
@@ -306,6 +307,49 @@ def _child_of(pid):
 
 def _zombies(parent):
     return sum(not alive(pid) for pid in children(parent))
+
+
+class TestPreload:
+    def test_loaded_once_and_lost_nothing(self, tmp_path):
+        (tmp_path / "once.py").write_text(
+            "import os\nprint('loaded by', os.getpid(), flush=True)\n"
+            "from tests.e2e.server_app import app\n"
+        )
+        with GranianServer("once:app", workers=2, preload=True, cwd=tmp_path) as server:
+            with Load(server.address) as load:
+                load.wait_answered(20)
+                server.send_signal(signal.SIGHUP)
+                server.wait_line("Stopped old worker", 2)
+                load.wait_answered(20)
+            assert load.failures == {}
+            assert server.log.count("loaded by") == 2
+            assert get(server, "/heavy").body == b""
+            assert server.stop() == 0
+
+    def test_death_is_reported_by_the_nursery(self):
+        options = {"respawn_failed_workers": True, "respawn_interval": 0.1}
+        with GranianServer(APP, workers=2, preload=True, **options) as server:
+            with Wire(server.address) as wire:
+                wire.send(request("/segfault")).read_to_end()
+            server.wait_line("killed by SIGSEGV")
+            server.wait_line("Started worker", 5)
+            assert server.stop() == 0
+
+    def test_application_that_cannot_be_loaded(self, tmp_path):
+        (tmp_path / "broken.py").write_text("import nothing_like_this\n")
+        options = {"workers": 2, "preload": True, "cwd": tmp_path, "wait": False}
+        with GranianServer("broken:app", **options) as server:
+            assert server.wait() == 1
+            assert "nothing_like_this" in server.log
+            assert "Unexpected exit from preload" in server.log
+            assert "Spawning" not in server.log
+
+    def test_workers_leave_when_the_supervisor_is_killed(self):
+        with GranianServer(APP, workers=2, preload=True) as server:
+            (nursery,) = children(server.pid)
+            everybody = [nursery, *server.worker_pids]
+            os.kill(server.pid, signal.SIGKILL)
+            wait_until(lambda: not any(map(alive, everybody)), 6, "no orphans")
 
 
 class TestMetrics:

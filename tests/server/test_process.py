@@ -48,11 +48,11 @@ def test_title_names_the_worker(monkeypatch):
     module = types.ModuleType("setproctitle")
     module.setproctitle = titles.append
     monkeypatch.setitem(sys.modules, "setproctitle", module)
-    process._entitle(Assignment(2, WorkerPlan(process_name="shop")))
-    process._entitle(Assignment(2, WorkerPlan()))
+    process.entitle(Assignment(2, WorkerPlan(process_name="shop")))
+    process.entitle(Assignment(2, WorkerPlan()))
     assert titles == ["shop worker-2"]
 
 
 def test_no_title_without_its_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "setproctitle", None)
-    process._entitle(Assignment(2, WorkerPlan(process_name="shop")))
+    process.entitle(Assignment(2, WorkerPlan(process_name="shop")))
