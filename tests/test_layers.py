@@ -24,7 +24,7 @@ ZERO = [
 SANS_IO = ["socket", "ssl", "select", "selectors", "threading", "asyncio", "time", "logging"]
 WIRE = [name for name in ZERO if name not in ("log", "metrics", "_loops")]
 INTERFACE = [*ZERO, "wire.head", "wire.status", "wire.waist", "wire.grammar"]
-ENGINE = [*ZERO, "_waiter", "wire", "asgi", "rsgi", "wsgi", "static", "utils", "net"]
+ENGINE = [*ZERO, "_waiter", "wire", "asgi", "rsgi", "wsgi", "static", "health", "utils", "net"]
 CODECS = ("wire.http1", "wire.http2", "wire.websocket")
 WORKER = ["pydantic", "pydantic_settings", "rich", "click", "watchdog"]
 ROOMS = {
@@ -36,6 +36,7 @@ ROOMS = {
     "rsgi": ([*INTERFACE, "_waiter"], WORKER),
     "wsgi": (INTERFACE, [*WORKER, "asyncio"]),
     "static": (INTERFACE, [*WORKER, "asyncio"]),
+    "health": (INTERFACE, [*WORKER, "asyncio"]),
     "utils": (INTERFACE, WORKER),
     "net": (ZERO, WORKER),
     "engine": (ENGINE, WORKER),

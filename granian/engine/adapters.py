@@ -84,7 +84,7 @@ def create_lifecycle(target: Any, runtime: "Runtime") -> Lifecycle:
 def create_application(
     target: Any, runtime: "Runtime", lifecycle: Optional[Lifecycle] = None
 ) -> Any:
-    """Make the ``waist.Application`` of one runtime thread, static files before it."""
+    """Make the ``waist.Application`` of one runtime thread, health and static files before it."""
     plan = runtime.plan
     if plan.forwarded_allow_ips:
         target = _behind_proxies(target, plan)
@@ -92,7 +92,11 @@ def create_application(
     if plan.static is not None and plan.static.mounts:
         from ..static import StaticFiles
 
-        return StaticFiles(plan.static, application, runtime.counters)
+        application = StaticFiles(plan.static, application, runtime.counters)
+    if plan.health_path is not None:
+        from ..health import HealthPath
+
+        application = HealthPath(plan.health_path, application, lambda: runtime.draining)
     return application
 
 
