@@ -89,12 +89,23 @@ def _serve(arguments: Dict[str, Any]) -> int:
     for warning in plans.warnings:
         say(f"Warning: {warning}\n", sys.stderr)
     server = server_class.from_plans(plans.supervisor, plans.worker)
-    if shows_panels(sys.stdout, os.environ) and plans.worker.log_enabled:
+    if plans.worker.log_enabled:
+        _introduce(server, plans)
+    server.serve()
+    return 0
+
+
+def _introduce(server: Any, plans: Any) -> None:
+    """Let the server say what it is once it is bound: in a panel, or to whoever debugs."""
+    if shows_panels(sys.stdout, os.environ) and not plans.worker.log_json:
         from .panels import startup_hook
 
         server.on_startup(startup_hook(server, plans))
-    server.serve()
-    return 0
+    elif plans.worker.log_level in ("debug", "notset"):
+        from ..log import logger
+        from .facts import facts, summary
+
+        server.on_startup(lambda: logger.info("%s", summary(facts(plans, server.urls))))
 
 
 cli = make_command(_run)

@@ -1,3 +1,4 @@
+import logging
 import sys
 
 import pytest
@@ -69,6 +70,20 @@ def test_a_panel_is_asked_for_where_it_can_be_shown(server, monkeypatch):
     assert len(server.made.hooks) == 1
     assert run("main:app", "--no-log") == 0
     assert server.made.hooks == []
+
+
+def test_whoever_debugs_is_told_in_a_line(server, caplog):
+    assert run("main:app", "--log-level", "debug") == 0
+    server.made.urls = ("http://[::1]:8000",)
+    (hook,) = server.made.hooks
+    logger = logging.getLogger("_granian")
+    logger.addHandler(caplog.handler)
+    try:
+        with caplog.at_level("INFO", logger="_granian"):
+            hook()
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert caplog.messages[0].startswith("address: http://[::1]:8000; application: main:app, RSGI")
 
 
 @pytest.mark.parametrize(
