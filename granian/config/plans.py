@@ -31,6 +31,14 @@ from .processors import available_processors
 _MIB = 1024 * 1024
 
 
+_WITHOUT_EFFECT = {
+    "loop_opt": "coroutines are always stepped by the event loop's tasks",
+    "http1_pipeline_flush": "the responses to pipelined requests are always sent one by one",
+    "runtime_blocking_threads": "files are read by the threads that serve connections",
+}
+"""Settings of Granian's that this server has no use for, and what it does instead."""
+
+
 class Plans(NamedTuple):
     """What a set of settings comes to; each warning is one line."""
 
@@ -147,6 +155,9 @@ class _Making:
         values = self.values
         self._check_address()
         self._check_workers(worker)
+        for name, instead in _WITHOUT_EFFECT.items():
+            if self.values[name]:
+                self._warn(f"{{0}} has no effect: {instead}.", name)
         lifetime, max_rss = self._replacement()
         return SupervisorPlan(
             host=values["host"],

@@ -216,3 +216,16 @@ def test_permissions_without_a_socket_are_a_warning():
     assert make_plans({"uds_permissions": 0o660}).warnings == (
         "--uds-permissions does nothing without --uds.",
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "start"),
+    [
+        ({"loop_opt": True}, "--opt has no effect: coroutines"),
+        ({"http1_pipeline_flush": True}, "--http1-pipeline-flush has no effect: the responses"),
+        ({"runtime_blocking_threads": 8}, "--runtime-blocking-threads has no effect: files"),
+    ],
+)
+def test_settings_without_effect_are_said_to_be(settings, start):
+    (warning,) = make_plans(settings).warnings
+    assert warning.startswith(start)
