@@ -38,7 +38,7 @@ from ..wire.http1.writer import (
 )
 from ..wire.status import refusal
 from ..wire.waist import Fields
-from .connection import HIGH_WATER, LINGER_TIME, Connection
+from .connection import HIGH_WATER, Connection
 from .deadlines import NEVER
 from .poller import ERRORS, READ, Newcomer
 
@@ -687,7 +687,7 @@ class Http1Connection(Connection):
             else:
                 self.phase = LINGER
                 self.watch(READ)
-                self.arm(LINGER_TIME)
+                self.arm(self.runtime.linger_time)
         try:
             if handler is not None and not self._ended:
                 handler.on_disconnect()

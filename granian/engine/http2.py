@@ -25,7 +25,7 @@ from ..wire.http2 import session as wire
 from ..wire.http2.compression import Lexicon
 from ..wire.http2.session import Session
 from ..wire.http2.stream import AWAITING, STREAMING, Fields, Stream
-from .connection import HIGH_WATER, LINGER_TIME, Connection
+from .connection import HIGH_WATER, Connection
 from .poller import READ, Newcomer
 
 if TYPE_CHECKING:
@@ -338,7 +338,7 @@ class Http2Connection(Connection):
             self.lose()
             return
         self.watch(READ)
-        self.arm(LINGER_TIME)
+        self.arm(self.runtime.linger_time)
 
     def on_lost(self) -> None:
         """Break every stream."""

@@ -22,6 +22,7 @@ from ..wire.date import date_line
 from ..wire.http1.lane import HeadLane
 from ..wire.http1.writer import HeadWriter
 from .acceptor import Acceptor
+from .connection import LINGER_TIME
 from .http1 import Http1Connection
 from .poller import Newcomer, Poller, create_poller
 from .wakeup import Wakeup
@@ -38,6 +39,7 @@ _log = logging.getLogger("_granian")
 
 STARTING, SERVING, DRAINING, STOPPED = range(4)
 
+_LAST_LINGER = 0.25  # seconds that a half-closed connection may hold up a worker that leaves
 _MOMENT = 0.05  # seconds that an idle connection has at least: its request may have arrived already
 
 _SHED_SHARE = 32  # of the connections, one in so many is given up at a time when the worker is full
@@ -74,6 +76,7 @@ class Runtime:
         lane: Reads heads; its memos are this thread's.
         writer: Renders heads; likewise.
         stream_begin: How HTTP/2 streams begin, once there is one.
+        linger_time: Seconds that a half-closed connection waits for the peer's end.
         lexicon: What HTTP/2 connections share, once there is one.
     """
 
@@ -82,6 +85,7 @@ class Runtime:
         self.index = index
         self.plan = engine.plan
         self.state = STARTING
+        self.linger_time = LINGER_TIME
         self.counters = Counters()
         self.loop: Optional[asyncio.AbstractEventLoop] = None
         self.tasks: Optional[EagerTasks] = None
@@ -255,6 +259,7 @@ class Runtime:
         if self.state != SERVING:
             return
         self.state = DRAINING
+        self.linger_time = _LAST_LINGER
         for connection in self.connections():
             self.visit(connection, lambda visited: visited.drain(max(grace, _MOMENT)))
         self.end_when_empty()

@@ -33,7 +33,7 @@ from ..wire.waist import Fields
 from ..wire.websocket.handshake import VERSION_FIELD, Offer, answer, read_offer, wanted
 from ..wire.websocket.session import CLOSED as SESSION_CLOSED
 from ..wire.websocket.session import Session, is_sendable
-from .connection import HIGH_WATER, LINGER_TIME, Connection
+from .connection import HIGH_WATER, Connection
 from .deadlines import NEVER
 from .poller import READ, Newcomer
 from .runtime import DRAINING
@@ -357,7 +357,7 @@ class WebsocketConnection(Connection):
             self.lose()
         else:
             self.watch(READ)
-            self.arm(LINGER_TIME)
+            self.arm(self.runtime.linger_time)
 
     def on_hangup(self) -> None:
         """Keep what a peer sent before it left, for an application that is still busy."""

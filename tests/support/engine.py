@@ -88,6 +88,7 @@ class ScriptedRuntime:
         self.closed: List[Any] = []
         self.refused: List[Any] = []
         self.draining = self.stopped = False
+        self.linger_time = 5.0
 
         class Counters:
             connections_handled = connections_err = requests_handled = 0

@@ -102,6 +102,7 @@ class FakeRuntime:
         self.poller = FakePoller()
         self.loop = None
         self.state = SERVING
+        self.linger_time = 5.0
         self.lane = HeadLane(self.plan.http1.buffer_size)
         self.writer = HeadWriter(DATE)
         self.counters = Counters()
