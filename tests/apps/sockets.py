@@ -1,0 +1,103 @@
+"""Applications for WebSocket tests: the path says what they do."""
+
+import asyncio
+
+SEEN = []
+"""What ended which WebSocket: ``(path, code, reason)``, in order."""
+
+PAGE = b"""<!doctype html><title>waiting</title><script>
+const log = [], bytes = new Uint8Array(70000).fill(7);
+const socket = new WebSocket(`ws://${location.host}/sub`, ["other", "chat"]);
+socket.binaryType = "arraybuffer";
+socket.onopen = () => { log.push(socket.protocol, socket.extensions); socket.send("gr\\u00fcn"); };
+socket.onmessage = event => {
+  if (typeof event.data === "string") { log.push(event.data); socket.send(bytes); }
+  else {
+    log.push(event.data.byteLength, new Uint8Array(event.data)[69999]);
+    socket.close(4001, "bye");
+  }
+};
+socket.onclose = event => {
+  log.push(event.code, event.wasClean);
+  fetch("/report", {method: "POST", body: JSON.stringify(log)});
+};
+</script>"""
+
+
+async def asgi(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    elif scope["type"] == "http":
+        await serve_page(scope, receive, send)
+    else:
+        await serve_socket(scope, receive, send)
+
+
+async def serve_page(scope, receive, send):
+    if scope["path"] == "/report":
+        SEEN.append(("/report", (await receive())["body"].decode(), ""))
+    headers = [(b"content-type", b"text/html; charset=utf-8")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": PAGE})
+
+
+async def serve_socket(scope, receive, send):
+    path = scope["path"]
+    await receive()
+    if path == "/refuse":
+        await send({"type": "websocket.close"})
+        return
+    if path == "/raise":
+        raise ValueError("before accept")
+    accept = {"type": "websocket.accept", "headers": [(b"x-path", path.encode())]}
+    if path == "/sub":
+        accept["subprotocol"] = scope["subprotocols"][-1]
+    await send(accept)
+    if path == "/sleep":
+        await asyncio.Event().wait()
+    if path == "/close":
+        await send({"type": "websocket.close", "code": 4002, "reason": "enough"})
+    if path == "/flood":
+        await flood(path, send)
+        return
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            SEEN.append((path, message["code"], message["reason"]))
+            return
+        if message.get("text") == "raise":
+            raise ValueError("after accept")
+        await send({**message, "type": "websocket.send"})
+
+
+async def flood(path, send):
+    sent = 0
+    try:
+        while True:
+            await send({"type": "websocket.send", "bytes": bytes(65_536)})
+            sent += 1
+    except OSError:
+        SEEN.append((path, sent, ""))
+
+
+async def rsgi(scope, protocol):
+    if scope.proto != "ws":
+        protocol.response_str(200, [], "http")
+        return
+    if scope.path == "/refuse":
+        protocol.close(404)
+        return
+    transport = await protocol.accept()
+    while True:
+        message = await transport.receive()
+        if message.kind == 0:
+            SEEN.append((scope.path, 0, ""))
+            return
+        if message.kind == 1:
+            await transport.send_bytes(message.data)
+        else:
+            await transport.send_str(message.data)
