@@ -31,6 +31,8 @@ _PAUSE = 0.2  # seconds without accepting when descriptors or memory ran out
 
 _GRACE_TICK = 0.05  # seconds between two looks at who has spoken, while the last ones may
 
+_SWEEP = 256  # sockets watched for silence before those that have spoken are looked for
+
 _SETTLED = 0.5  # seconds in which a newcomer may be silent without losing its place
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -99,6 +101,7 @@ class Acceptor(threading.Thread):
         self._ask_at = 0.0
         self._last_warning = -60.0
         self._silent: Deque[Tuple[float, Runtime, Newcomer]] = deque()
+        self._sweep = _SWEEP
 
     # any thread
 
@@ -143,12 +146,15 @@ class Acceptor(threading.Thread):
                 self._accept(listener)
         self._listen(False)
         self.listening_ended.set()
-        end = time.monotonic() + self._grace
-        while any(map(_is_silent, self._silent)) and time.monotonic() < end:
-            self._selector.select(min(_GRACE_TICK, max(0.0, end - time.monotonic())))
+        began = time.monotonic()
+        while any(map(_is_silent, self._silent)):
+            left = began + self._grace - time.monotonic()  # ``stop`` may be called again
+            if left <= 0.0:
+                break
+            self._selector.select(min(_GRACE_TICK, left))
             self._wakeup.on_readable()
         for entry in self._silent:
-            if not _has_spoken(entry[2].sock):
+            if entry[1].stopped or not _has_spoken(entry[2].sock):
                 self._end_silent(entry)
 
     def _turn(self) -> None:
@@ -162,6 +168,7 @@ class Acceptor(threading.Thread):
                 self._wakeup.on_readable()
             elif not self._stopping:
                 self._accept(key.data)
+        self._forget_spoken()
         now = time.monotonic()
         while self._silent and self._silent[0][0] <= now:
             self._end_silent(self._silent.popleft())
@@ -210,13 +217,20 @@ class Acceptor(threading.Thread):
                     return
                 continue  # this one was dead before it was accepted; the next may live
             self._offer(listener, sock, client)
+
+    def _forget_spoken(self) -> None:
+        """Drop what no longer needs to be watched for silence."""
         silent = self._silent
-        # Most of the front has spoken since: drop what no longer needs watching.
+        # Most of the front has spoken since.
         while silent:
             _, owner, newcomer = silent[0]
             if owner.poller.newcomers.get(newcomer.fd) is newcomer:
                 break
             silent.popleft()
+        # One at the front that stays silent must not keep all that came after it in memory.
+        if len(silent) > 2 * self._sweep:
+            self._silent = deque(filter(_is_silent, silent))
+            self._sweep = max(_SWEEP, len(self._silent))
 
     def _offer(self, listener: Listener, sock: socket.socket, client: Any) -> None:
         runtime = self._runtimes[0] if self._alone else self._choose()

@@ -103,6 +103,7 @@ class Runtime:
         )
         self.started = threading.Event()
         self.failure: Optional[BaseException] = None
+        self._drain_at_start = False
 
     def _create_poller(self) -> Poller:
         return create_poller(self._welcome, self._on_second)
@@ -199,6 +200,8 @@ class Runtime:
             self._greet = TlsHandshake
         self.state = SERVING
         self.started.set()
+        if self._drain_at_start:
+            self.post(lambda: self.drain(0.0))
 
     def _welcome(self, newcomer: Newcomer) -> Any:
         """Make a connection of a socket whose first octets have arrived."""
@@ -256,6 +259,8 @@ class Runtime:
 
     def drain(self, grace: float) -> None:
         """Serve what has been received, then end."""
+        if self.state == STARTING:
+            self._drain_at_start = True
         if self.state != SERVING:
             return
         self.state = DRAINING
