@@ -47,6 +47,9 @@ class Guest:
     def closed(self):
         return self.fd < 0
 
+    def lose(self):
+        self.close()
+
     def close(self):
         if not self.closed:
             self.room.poller.forget(self)
