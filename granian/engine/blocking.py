@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Deque, Optional, Tuple
 from .._typing import Address
 from ..wire.head import RequestHead
 from ..wire.waist import Fields
+from ..wsgi.body import GatheringBody, gathers
 
 if TYPE_CHECKING:
     from .http2 import Http2Stream
@@ -96,10 +97,13 @@ class BlockingStream:
 
     # the application's thread
 
-    def run(self, application: Any, head: RequestHead) -> None:
+    def run(self, application: Any, head: RequestHead, body: bytes) -> None:
         """Run the exchange to its end, unless its client has gone while it waited for a thread."""
         if not self._gone:
-            application.begin(self, head, b"", self._last and not self._pieces)
+            try:
+                application.begin(self, head, body, self._last and not self._pieces)
+            except ConnectionAbortedError:
+                pass  # the server has stopped under the application
 
     @property
     def closed(self) -> bool:
@@ -269,8 +273,15 @@ def begin_blocking(runtime: "Runtime") -> Callable[["Http2Stream", RequestHead, 
     threads = BlockingThreads(plan.blocking_threads, plan.blocking_threads_idle_timeout)
     application = runtime.application
 
-    def begin(stream: "Http2Stream", head: RequestHead, body: bytes, complete: bool) -> None:
+    def run(stream: Any, head: RequestHead, body: bytes, complete: bool) -> None:
         responder = stream.handler = BlockingStream(stream, runtime, complete)
-        threads.run(partial(responder.run, application, head))
+        threads.run(partial(responder.run, application, head, body))
+
+    def begin(stream: "Http2Stream", head: RequestHead, body: bytes, complete: bool) -> None:
+        if complete or not gathers(head, body):
+            run(stream, head, body, complete)
+        else:
+            stream.handler = GatheringBody(stream, head, body, run)
+            stream.want_body(len(body))
 
     return begin

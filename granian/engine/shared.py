@@ -125,10 +125,11 @@ class SharedPoller(Poller):
         """Run ``action(connection)`` as its owner: here if nobody is, else when it is released."""
         with self._visits_lock:
             self._visits.setdefault(connection, []).append(action)
-        if connection.fd < 0:
+        fd = connection.fd
+        if fd < 0:
             self._run_visits(connection, connection)
         elif self.take(connection):
-            self.release(connection)
+            self.release(connection, fd)
 
     def take(self, connection: Any) -> bool:
         """Become the owner of an armed connection; False if somebody is."""
@@ -140,7 +141,7 @@ class SharedPoller(Poller):
         if taken is connection:
             return True
         # The descriptor has been closed and given out again since.
-        self.release(taken)
+        self.release(taken, fd)
         return False
 
     def adopt(self, connection: Pollable, events: int = READ) -> None:
@@ -169,19 +170,20 @@ class SharedPoller(Poller):
     def watch(self, connection: Pollable, events: int) -> None:
         """Leave it to ``release``: until then nobody would be served by it."""
 
-    def release(self, served: Any) -> None:
-        """Let anybody serve a connection again, unless it has closed; then look for visits."""
-        fd = served.fd
-        if fd < 0:
-            if self._visits:
-                self._run_visits(served, served)
-            return
-        try:
-            current = self.connections[fd]
-        except KeyError:
-            return
-        if current is not served and self._heirs.get(fd) != (current, get_ident()):
-            return  # it became another protocol's and closed; the descriptor is a stranger's
+    def release(self, served: Any, fd: int) -> None:
+        """Let anybody serve a connection again, unless it has closed; then look for visits.
+
+        Args:
+            served: What was taken; another connection may have taken its place since.
+            fd: Its descriptor when it was taken.
+        """
+        current = served
+        if served.fd != fd:
+            current = self._heir_of(fd)
+            if current is None:
+                if self._visits:
+                    self._run_visits(served, served)
+                return
         mask = IN if current.events == READ else _mask_of(current.events)
         if self.one_shot:
             self.armed[fd] = current
@@ -199,7 +201,16 @@ class SharedPoller(Poller):
             except KeyError:
                 return  # owned again; that owner will see to it
             self._run_visits(served, current)
-            self.release(current)
+            self.release(current, fd)
+
+    def _heir_of(self, fd: int) -> Any:
+        """Return what has taken a connection's place while this thread owned it, else None."""
+        try:
+            heir, owner = self._heirs[fd]
+        except KeyError:
+            return None
+        # The entry of another thread is that of a stranger with the same descriptor.
+        return heir if owner == get_ident() and heir.fd == fd else None
 
     def _run_visits(self, served: Any, current: Any) -> None:
         """Let the visitors of an owned or closed connection act on what it is now."""
@@ -233,13 +244,14 @@ class SharedPoller(Poller):
         return events
 
     def _expire(self, connection: Connection) -> None:
+        fd = connection.fd
         if connection.deadline <= self.now:
             connection.deadline = NEVER
             try:
                 connection.on_deadline()
             except Exception:
                 self._fail(connection)
-        self.release(connection)
+        self.release(connection, fd)
 
     def select(self, timeout: Optional[float] = None) -> Ready:
         """Wait once and serve everything ready on this thread; there are no foreign descriptors."""
@@ -266,7 +278,7 @@ class SharedPoller(Poller):
         if late > _RECHECK and connection.deadline != NEVER:
             # Armed by a clock that may have stood still while the application ran.
             connection.deadline += late
-        self.release(connection)
+        self.release(connection, fd)
 
     def _serve_unusual(self, connection: Any, event: int) -> None:
         if event & OUT:
@@ -291,7 +303,7 @@ class SharedPoller(Poller):
                 self._mute(fd)
             return
         try:
-            self.release(self.welcome(newcomer))
+            self.release(self.welcome(newcomer), fd)
         except Exception:
             _log.exception("A connection could not be served")
             self._unwatch(fd)

@@ -7,7 +7,7 @@ from ..log import AccessLine
 from ..plan import WorkerPlan
 from ..wire.head import RequestHead
 from ..wire.waist import BlockingResponder
-from .body import GATHERED, GatheringBody, open_body
+from .body import GatheringBody, gathers, open_body
 from .environ import EnvironTemplate
 from .http import Target, WsgiHttp, logged
 
@@ -40,7 +40,7 @@ class WsgiApplication:
         self, responder: BlockingResponder, head: RequestHead, body: bytes, complete: bool
     ) -> None:
         """Run one exchange to its end, or wait for its body first."""
-        if complete or head.body_length > GATHERED or head.expects_continue:
+        if complete or not gathers(head, body):
             self.run(responder, head, body, complete)
         else:
             responder.handler = GatheringBody(responder, head, body, self.run)

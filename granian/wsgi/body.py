@@ -9,7 +9,12 @@ from ..wire.waist import BlockingResponder
 GATHERED = 65_536
 """Octets of a body that are gathered before the application is called."""
 
-Run = Callable[[BlockingResponder, RequestHead, bytes, bool], None]
+Run = Callable[[Any, RequestHead, bytes, bool], None]
+
+
+def gathers(head: RequestHead, body: bytes) -> bool:
+    """Tell whether the rest of a body should be awaited before the application is called."""
+    return head.body_length <= GATHERED and not head.expects_continue and len(body) <= GATHERED
 
 
 class GatheringBody:
@@ -24,9 +29,7 @@ class GatheringBody:
 
     __slots__ = ("_head", "_pieces", "_responder", "_run", "_size")
 
-    def __init__(
-        self, responder: BlockingResponder, head: RequestHead, body: bytes, run: Run
-    ) -> None:
+    def __init__(self, responder: Any, head: RequestHead, body: bytes, run: Run) -> None:
         self._responder = responder
         self._head = head
         self._pieces = [body]

@@ -64,6 +64,25 @@ def test_an_error_of_the_application_reaches_it():
     assert isinstance(blocking.done[0], AppError)
 
 
+EXPECTING = (*POST, (b"expect", b"100-continue"))
+
+
+def test_a_small_body_is_gathered_without_a_thread():
+    seen = []
+
+    def application(responder, head, complete):
+        seen.append(complete)
+        responder.respond(200, [], b"")
+
+    blocking = Blocking(application)
+    read(blocking.connection, request(1, POST, last=False))
+    read(blocking.connection, frame(DATA, 0, 1, b"one"))
+    assert not blocking.posted.is_set()
+    read(blocking.connection, frame(DATA, END_STREAM, 1, b"two"))
+    blocking.run()
+    assert seen == [True]
+
+
 def test_a_body_is_pulled_as_it_comes():
     def application(responder, head, complete):
         assert not complete
@@ -78,7 +97,7 @@ def test_a_body_is_pulled_as_it_comes():
         responder.finish()
 
     blocking = Blocking(application)
-    read(blocking.connection, request(1, POST, last=False))
+    read(blocking.connection, request(1, EXPECTING, last=False))
     read(blocking.connection, frame(DATA, 0, 1, b"one"))
     read(blocking.connection, frame(DATA, END_STREAM, 1, b"two"))
     assert body_of(blocking.run()) == b"got onetwo"
@@ -86,7 +105,7 @@ def test_a_body_is_pulled_as_it_comes():
 
 def test_a_reset_wakes_who_pulls():
     blocking = Blocking(lambda responder, *_: responder.pull_body())
-    read(blocking.connection, request(1, POST, last=False))
+    read(blocking.connection, request(1, EXPECTING, last=False))
     assert blocking.posted.wait(5)
     read(blocking.connection, rst_stream(1, 8))
     blocking.run()

@@ -84,7 +84,7 @@ class Room:
         self.guests.append(guest)
         self.poller._watch_new(guest.fd, READ)
         self.poller.connections[guest.fd] = guest
-        self.poller.release(guest)
+        self.poller.release(guest, guest.fd)
         return guest
 
     def turn(self):
@@ -133,7 +133,7 @@ def test_an_owned_connection_is_served_by_nobody_else(room):
     for _ in range(3):
         room.turn()
     assert guest.calls == []
-    room.poller.release(guest)
+    room.poller.release(guest, guest.fd)
     room.turn()
     assert guest.calls == [("readable", b"early")]
 
@@ -159,7 +159,7 @@ def test_an_ordinary_release_makes_no_system_call(turns):
     guest = turns.guest()
     turns.poller._modify = None
     assert turns.poller.take(guest)
-    turns.poller.release(guest)
+    turns.poller.release(guest, guest.fd)
 
 
 def test_write_interest_is_applied_by_the_release(room):
@@ -167,12 +167,12 @@ def test_write_interest_is_applied_by_the_release(room):
     assert room.poller.take(guest)
     guest.events = READ | WRITE
     room.poller.watch(guest, guest.events)
-    room.poller.release(guest)
+    room.poller.release(guest, guest.fd)
     room.turn()
     assert guest.calls == ["writable"]
     guest.events = READ
     assert room.poller.take(guest)
-    room.poller.release(guest)
+    room.poller.release(guest, guest.fd)
     room.turn()
     assert guest.calls == ["writable"]
 
@@ -185,7 +185,7 @@ def test_a_connection_that_closes_is_forgotten(room):
     room.turn()
     assert fd not in room.poller.armed
     assert fd not in room.poller.connections
-    room.poller.release(guest)
+    room.poller.release(guest, fd)
     assert fd not in room.poller.armed
 
 
@@ -231,13 +231,14 @@ def test_a_connection_that_became_another_is_armed_as_that(room):
     def become(served):
         heir = Guest(room, served.near)
         room.guests.append(heir)
+        served.fd = -1
         room.poller.replace(heir)
 
     guest.during = become
     guest.far.send(b"upgrade")
     room.turn()
     heir = room.guests[-1]
-    assert room.poller.armed[guest.fd] is heir
+    assert room.poller.armed[heir.fd] is heir
     guest.far.send(b"more")
     room.turn()
     assert heir.calls == [("readable", b"more")]
@@ -246,13 +247,14 @@ def test_a_connection_that_became_another_is_armed_as_that(room):
 def test_the_heir_of_somebody_elses_descriptor_is_not_armed(room):
     guest = room.guest()
     assert room.poller.take(guest)
+    fd, guest.fd = guest.fd, -1
     stranger = Guest(room, guest.near)
     thread = threading.Thread(target=room.poller.replace, args=(stranger,))
     thread.start()
     thread.join()
-    room.poller.release(guest)
-    assert guest.fd not in room.poller.armed
-    room.poller.replace(guest)
+    room.poller.release(guest, fd)
+    assert fd not in room.poller.armed
+    room.guests.append(stranger)
 
 
 def test_posted_calls_are_run(room):
@@ -267,7 +269,7 @@ def test_a_hangup_is_seen_without_reading(turns):
     guest = turns.guest()
     assert turns.poller.take(guest)
     guest.events = 0
-    turns.poller.release(guest)
+    turns.poller.release(guest, guest.fd)
     turns.turn()
     guest.far.close()
     turns.turn()
@@ -299,7 +301,7 @@ def test_visits_wait_for_the_owner_in_order(room):
     for number in range(3):
         room.poller.visit(guest, lambda _, number=number: seen.append(number))
     assert seen == []
-    room.poller.release(guest)
+    room.poller.release(guest, guest.fd)
     assert seen == [0, 1, 2]
     assert room.poller.armed[guest.fd] is guest
 
@@ -316,8 +318,9 @@ def test_visits_to_the_closed_are_not_lost(room):
     guest, seen = room.guest(), []
     assert room.poller.take(guest)
     room.poller.visit(guest, lambda _: seen.append("before"))
+    fd = guest.fd
     guest.close()
-    room.poller.release(guest)
+    room.poller.release(guest, fd)
     room.poller.visit(guest, lambda _: seen.append("after"))
     assert seen == ["before", "after"]
 
@@ -363,7 +366,7 @@ def test_an_owned_connection_does_not_expire_nor_lose_its_deadline(room):
     room.turn()
     room.turn()
     assert guest.calls == []
-    room.poller.release(guest)
+    room.poller.release(guest, guest.fd)
     room.clock.advance(1.1)
     room.turn()
     assert guest.calls == ["deadline"]
