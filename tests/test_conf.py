@@ -32,7 +32,8 @@ def test_settings_files_pass_the_check(path, folder, capsys):
     assert check(arguments, {}, "files,tls") == 0
     output, errors = capsys.readouterr()
     assert " NO " not in output
-    assert errors == ""
+    # One recipe for all builds: what one of them cannot do, it says.
+    assert [line for line in errors.splitlines() if "free-threaded build" not in line] == []
     assert f"granian --config conf/{path.name} main:app" in path.read_text()
 
 

@@ -32,6 +32,7 @@ from ..http import HTTP1Settings, HTTP2Settings
 from ..log import LogLevels, configure_logging, logger
 from ..plan import SupervisorPlan, WorkerPlan
 from . import link as line
+from . import title
 from .crew import DEAD, SERVING, Body, Crew, Member
 from .environment import Environment
 from .keywords import ALIASES, plans_of
@@ -325,6 +326,7 @@ class AbstractServer:
         self._install_handlers()
         self._prepare()
         self._listen()
+        self._entitle()
         self._environment.apply()
         self._hooked = True
         _call(self.hooks_startup)
@@ -357,10 +359,20 @@ class AbstractServer:
 
     def _prepare(self) -> None:
         """Check what must hold in the main process before anything is bound."""
+        title.check(self.plan.process_name)
         if self.worker_plan.tls is not None:
             from ..engine import tls  # a server in clear text needs no ssl
 
             tls.check(self.worker_plan.tls, self.worker_plan.http)
+
+    def _entitle(self) -> None:
+        """Name this process, and the workers after it, by what it serves and where."""
+        if not title.available():
+            return
+        where = self.urls[0].partition("://")[2]
+        name = self.plan.process_name or f"granian {self.interface} {where} {self.target}"
+        title.entitle(name)
+        self.worker_plan = self.worker_plan._replace(process_name=name)
 
     def _make_body(self, assignment: Assignment) -> Body:
         raise NotImplementedError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers import ROOT
+from tests.support.servers import ROOT, GranianServer
 
 pytestmark = pytest.mark.e2e
 
@@ -243,3 +243,16 @@ def test_the_supervisor_does_not_carry_the_settings_libraries(folder):
         process.terminate()
         process.communicate()
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks into /proc")
+@pytest.mark.parametrize(("options", "name"), [({}, None), ({"process_name": "shop"}, "shop")])
+def test_processes_are_named_by_what_they_serve(folder, options, name):
+    pytest.importorskip("setproctitle")
+    with GranianServer("main:app", cwd=folder, **options) as server:
+        name = name or f"granian asgi 127.0.0.1:{server.port} main:app"
+        (worker,) = server.worker_pids
+        for pid, title in ((server.pid, name), (worker, f"{name} worker-1")):
+            shown = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode()
+            assert shown == title
+        assert server.stop() == 0
