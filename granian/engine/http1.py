@@ -79,6 +79,7 @@ class Http1Connection(Connection):
         "_discarded",
         "_ended",
         "_expects",
+        "_fate",
         "_framing",
         "_head",
         "_in_turn",
@@ -88,12 +89,12 @@ class Http1Connection(Connection):
         "_plain",
         "_response",
         "_scanned",
-        "_section",
         "_wanted",
         "begin",
         "counters",
         "idle_timeout",
         "read_head",
+        "section",
         "writer",
     )
 
@@ -110,12 +111,13 @@ class Http1Connection(Connection):
         self._keep_alive = runtime.plan.http1.keep_alive
         self._partial: Optional[bytearray] = None
         self._pending = b""
-        self._section = Section()
+        self.section: Optional[Section] = None
         self._ended = False
         self._in_turn = False
         # for one exchange
         self._head: Optional[RequestHead] = None
         self._plain = False
+        self._fate = b""
         self._response = _NOT_STARTED
         self._framing = 0
         self._body_open = False
@@ -152,7 +154,7 @@ class Http1Connection(Connection):
     def _serve(self, data: bytes) -> None:  # hot
         """Serve the requests at the front of ``data`` until one has to be waited for."""
         while True:
-            result = self.read_head(data, self._section)
+            result = self.read_head(data, self)
             if isinstance(result, int):
                 read = self._read_unusual(data)
                 if read is None:
@@ -163,12 +165,10 @@ class Http1Connection(Connection):
             self.phase = SERVING
             self.deadline = NEVER
             self._response = _NOT_STARTED
-            self._plain = (
-                head.keep_alive
-                and self._keep_alive
-                and head.version == "1.1"
-                and head.method != "HEAD"
-            )
+            if not head.keep_alive:
+                self._keep_alive = False
+            self._fate = b"" if self._keep_alive else _CLOSE_LINE
+            self._plain = head.version == "1.1" and head.method != "HEAD"
             if head.body_length:
                 body = self._open_body(head, data[consumed:])
                 if self.phase != SERVING:
@@ -395,7 +395,7 @@ class Http1Connection(Connection):
     def respond(self, status: int, headers: Fields, body: bytes) -> None:  # hot
         """See ``waist.Responder.respond``."""
         if self._plain and not self._body_open and not self.out_size:
-            data = self.writer.encode_response(status, headers, body)
+            data = self.writer.encode_response(status, headers, body, self._fate)
             if data:
                 self._response = _COMPLETE
                 self._plain = False
@@ -410,6 +410,10 @@ class Http1Connection(Connection):
                 if sent != len(data):
                     self.hold_back(data, sent)
                     self.phase = FLUSHING
+                    self.closing = bool(self._fate)
+                    return
+                if self._fate:
+                    self._end_connection()
                     return
                 self.phase = IDLE
                 self.deadline = deadline = self.poller.now + self.idle_timeout

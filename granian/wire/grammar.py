@@ -32,6 +32,11 @@ they have one meaning, so they are taken.
 ORIGIN_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (/[!-~]*) HTTP/1\.1")
 """A ``request-line`` of HTTP/1.1 whose target is in ``origin-form`` (section 3.2.1)."""
 
+PLAIN_REQUEST_LINE = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (/[!-$&->@-~]*)(?:\?([!-~]*))? HTTP/1\.1"
+)
+"""The same with nothing to decode in its path: method, path and query."""
+
 ABSOLUTE_FORM = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://([^/?#]*)((?:[/?#][!-~\x80-\xff]*)?)")
 """``absolute-form`` of a target (RFC 9112 section 3.2.2): authority, then path and query."""
 

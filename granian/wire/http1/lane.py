@@ -10,10 +10,10 @@ the line is inert; credentials and long lines stay out. RFC 9112 sections 2.1, 3
 """
 
 import re
-from typing import Dict, List, Optional, Pattern, Tuple, TypeVar, Union
+from typing import Dict, Optional, Pattern, Protocol, Tuple, TypeVar, Union
 
 from ..._typing import RawHeader
-from ..grammar import DIGITS, FIELD_VALUE, HOST, ORIGIN_REQUEST_LINE, TOKEN
+from ..grammar import DIGITS, FIELD_VALUE, HOST, ORIGIN_REQUEST_LINE, PLAIN_REQUEST_LINE, TOKEN
 from ..head import CHUNKED, RequestHead, split_target
 
 INCOMPLETE = 0
@@ -32,7 +32,9 @@ MAX_FIELDS = 100
 _MEMO_ENTRIES = 1024  # lines; about 300 KiB at worst per thread
 _MEMO_LINE = 256  # octets; longer lines are seldom the same twice
 _MEMO_NAME = 64
-_MEMO_SECTION = 2048
+_MEMO_SECTION = 1024
+_MEMO_SECTIONS = 256
+_MAX_LINE = 65_000  # of a request line; the reader knows the exact limit of the target
 
 _FRAMING: Dict[bytes, Optional[Pattern[bytes]]] = {
     b"connection": None,
@@ -48,45 +50,82 @@ _SECRET = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
 
 
 class Section:
-    """The header section that a connection sent last: most clients send the same one again.
+    """A header section that was read once, octet for octet: most clients send the same one again.
 
-    Belongs to its connection, as whatever is in it does: unlike the memos it may hold credentials.
+    Attributes:
+        octets: The field lines, each led by its CRLF.
+        fields: What they say.
+        secret: A credential is among them: only the connection that sent it keeps it.
     """
 
-    __slots__ = ("body_length", "expects_continue", "fields", "keep_alive", "octets", "upgrade")
+    __slots__ = (
+        "body_length",
+        "expects_continue",
+        "fields",
+        "keep_alive",
+        "octets",
+        "secret",
+        "upgrade",
+    )
 
-    def __init__(self) -> None:
-        self.octets: Optional[bytes] = None
-        self.fields: Tuple[RawHeader, ...] = ()
+    fields: Tuple[RawHeader, ...]
+
+    def __init__(self, octets: bytes) -> None:
+        self.octets = octets
         self.body_length = 0
         self.keep_alive = True
-        self.expects_continue = False
+        self.expects_continue = self.secret = False
         self.upgrade: Optional[bytes] = None
 
 
+class Sender(Protocol):
+    """A connection, as far as the lane knows it.
+
+    Attributes:
+        section: The header section that it sent last.
+    """
+
+    section: Optional[Section]
+
+
 class HeadLane:
-    """Reads ordinary heads, and remembers the lines they are made of.
+    """Reads ordinary heads, and remembers what they are made of.
 
     Args:
         limit: Octets a head may have; a longer one is declined.
     """
 
-    __slots__ = ("_fields", "_framing", "_known", "_limit", "_names", "_request_lines")
+    __slots__ = (
+        "_fields",
+        "_find_field",
+        "_find_framing",
+        "_find_line",
+        "_find_section",
+        "_framing",
+        "_limit",
+        "_lines",
+        "_names",
+        "_sections",
+    )
 
     def __init__(self, limit: int) -> None:
         self._limit = limit - 4  # the blank line counts
-        self._request_lines: Dict[bytes, Tuple[str, str, bytes, bytes]] = {}
+        self._lines: Dict[bytes, Tuple[str, str, bytes, bytes]] = {}
+        self._sections: Dict[bytes, Section] = {}
+        self._fields: Dict[bytes, RawHeader] = {}
         self._framing: Dict[bytes, RawHeader] = {}
         self._names: Dict[bytes, bytes] = {}
-        self._fields: Dict[bytes, RawHeader] = {}
-        self._known = self._fields.get
+        self._find_line = self._lines.get
+        self._find_section = self._sections.get
+        self._find_field = self._fields.get
+        self._find_framing = self._framing.get
 
-    def read_head(self, data: bytes, last: Optional[Section] = None) -> HeadResult:
+    def read_head(self, data: bytes, sender: Optional[Sender] = None) -> HeadResult:
         """Read one request head from the front of the received octets.
 
         Args:
             data: Octets received so far, at least one; never kept.
-            last: What this connection sent before; brought up to date.
+            sender: The connection they came from; its ``section`` is brought up to date.
 
         Returns:
             ``(head, consumed)`` with ``consumed`` in octets, or ``INCOMPLETE`` when no blank
@@ -105,98 +144,80 @@ class HeadLane:
         if end > self._limit:
             return DECLINED
         line_end = data.find(b"\r\n")
-        head = RequestHead()
-        try:
-            head.method, head.path, head.raw_path, head.query = self._request_lines[data[:line_end]]
-        except KeyError:
+        line = self._find_line(data[:line_end])
+        if line is None:
             line = self._read_request_line(data[:line_end])
             if line is None:
                 return DECLINED
-            head.method, head.path, head.raw_path, head.query = line
+        octets = data[line_end:end]
+        section = None if sender is None else sender.section
+        if section is None or section.octets != octets:
+            section = self._find_section(octets)
+            if section is None:
+                section = self._read_section(octets)
+                if section is None:
+                    return DECLINED
+            if sender is not None:
+                sender.section = section
+        head = RequestHead()
+        head.method, head.path, head.raw_path, head.query = line
         head.version = "1.1"
         head.authority = None
-        octets = data[line_end:end]
-        if last is not None and octets == last.octets:
-            head.headers = list(last.fields)
-            head.body_length = last.body_length
-            head.keep_alive = last.keep_alive
-            head.expects_continue = last.expects_continue
-            head.upgrade = last.upgrade
-            return head, end + 4
-        head.body_length = 0
-        head.keep_alive = True
-        head.expects_continue = False
-        head.upgrade = None
-        if not self._read_section(head, octets):
-            return DECLINED
-        if last is not None:
-            if len(octets) <= _MEMO_SECTION:
-                last.octets = octets
-                last.fields = tuple(head.headers)
-                last.body_length = head.body_length
-                last.keep_alive = head.keep_alive
-                last.expects_continue = head.expects_continue
-                last.upgrade = head.upgrade
-            else:
-                last.octets = None
+        head.headers = list(section.fields)
+        head.body_length = section.body_length
+        head.keep_alive = section.keep_alive
+        head.expects_continue = section.expects_continue
+        head.upgrade = section.upgrade
         return head, end + 4
 
-    def _read_section(self, head: RequestHead, octets: bytes) -> bool:
-        """Read the field lines, each led by its CRLF; False declines the head."""
+    def _read_request_line(self, line: bytes) -> Optional[Tuple[str, str, bytes, bytes]]:
+        matched = PLAIN_REQUEST_LINE.fullmatch(line)
+        if matched is not None:
+            method, path, query = matched.groups(b"")
+            entry = (method.decode("ascii"), path.decode("ascii"), path, query)
+        else:
+            matched = ORIGIN_REQUEST_LINE.fullmatch(line)
+            if matched is None:
+                return None
+            method, target = matched.groups()
+            entry = (method.decode("ascii"), *split_target(target))
+        if len(line) <= _MEMO_LINE:
+            _remember(self._lines, line, entry)
+            return entry
+        return entry if len(line) <= _MAX_LINE else None
+
+    def _read_section(self, octets: bytes) -> Optional[Section]:
+        """Read and remember field lines; None declines the head."""
         lines = octets.split(b"\r\n")
         if len(lines) > MAX_FIELDS + 1:
-            return False
-        # Every line looked up at once. What stands before the first CRLF is no line, and framing
-        # is never in this memo: a host first and only inert lines after it is the usual GET.
-        headers = list(map(self._known, lines))
-        if headers.count(None) == 2:
-            try:
-                headers[1] = pair = self._framing[lines[1]]
-            except KeyError:
-                pass
-            else:
-                if pair[0] == b"host":
-                    del headers[0]
-                    head.headers = headers  # type: ignore[assignment]  # no None is left
-                    return True
-        return self._read_fields(head, lines, headers)
-
-    def _read_request_line(self, line: bytes) -> Optional[Tuple[str, str, bytes, bytes]]:
-        matched = ORIGIN_REQUEST_LINE.fullmatch(line)
-        if matched is None or len(line) > 65_000:
             return None
-        method, target = matched.groups()
-        entry = (method.decode("ascii"), *split_target(target))
-        if len(line) <= _MEMO_LINE:
-            _remember(self._request_lines, line, entry)
-        return entry
-
-    def _read_fields(
-        self, head: RequestHead, lines: List[bytes], headers: List[Optional[RawHeader]]
-    ) -> bool:
-        """Read the field lines that are not plain and known; False declines the head."""
-        known = self._framing
+        section = Section(octets)
+        # Every line looked up at once; the first, before the first CRLF, is no line.
+        fields = list(map(self._find_field, lines))
         framing: Dict[bytes, bytes] = {}
         at = 0
-        for _ in range(headers.count(None) - 1):
-            at = headers.index(None, at + 1)
-            line = lines[at]
-            try:
-                pair = known[line]
-            except KeyError:
-                read = self._read_field(line)
-                if read is None:
-                    return False
-                pair = read
-            headers[at] = pair
-            name = pair[0]
+        for _ in range(fields.count(None) - 1):
+            at = fields.index(None, at + 1)
+            pair = self._find_framing(lines[at]) or self._read_field(lines[at])
+            if pair is None:
+                return None
+            fields[at] = pair
+            name, value = pair
             if name in _FRAMING:
                 if name in framing:
-                    return False
-                framing[name] = pair[1]
-        del headers[0]
-        head.headers = headers  # type: ignore[assignment]  # no None is left
-        return _apply_framing(head, framing)
+                    return None
+                framing[name] = value
+            elif name in _SECRET:
+                section.secret = True
+        if b"host" not in framing or (len(framing) > 1 and not _apply_framing(section, framing)):
+            return None
+        del fields[0]
+        section.fields = tuple(fields)  # type: ignore[arg-type]  # no None is left
+        if not section.secret and len(octets) <= _MEMO_SECTION:
+            if len(self._sections) >= _MEMO_SECTIONS:
+                self._sections.clear()
+            self._sections[octets] = section
+        return section
 
     def _read_field(self, line: bytes) -> Optional[RawHeader]:
         """Read and remember one field line; None declines the head."""
@@ -226,27 +247,23 @@ class HeadLane:
         return pair
 
 
-def _apply_framing(head: RequestHead, framing: Dict[bytes, bytes]) -> bool:
-    """Fill in what the framing fields say, each valid and given once; False declines."""
-    if b"host" not in framing:
-        return False
-    if len(framing) == 1:
-        return True
+def _apply_framing(section: Section, framing: Dict[bytes, bytes]) -> bool:
+    """Note what the framing fields say, each valid and given once; False declines."""
     length = framing.get(b"content-length")
     if length is not None:
         if b"transfer-encoding" in framing:
             return False
-        head.body_length = int(length)
+        section.body_length = int(length)
     elif b"transfer-encoding" in framing:
-        head.body_length = CHUNKED
+        section.body_length = CHUNKED
     connection = framing.get(b"connection")
     if connection is not None:
         options = [option.strip(b" \t") for option in connection.lower().split(b",")]
         if b"close" in options:
-            head.keep_alive = False
+            section.keep_alive = False
         if b"upgrade" in options and b"upgrade" in framing:
-            head.upgrade = framing[b"upgrade"].lower()
-    head.expects_continue = b"expect" in framing and head.body_length != 0
+            section.upgrade = framing[b"upgrade"].lower()
+    section.expects_continue = b"expect" in framing and section.body_length != 0
     return True
 
 

@@ -62,9 +62,15 @@ class HeadWriter:
         self._lines: Dict[Tuple[bytes, bytes], bytes] = {}
 
     def encode_response(  # hot: tests/test_budget.py counts its calls
-        self, status: int, headers: Fields, body: bytes
+        self, status: int, headers: Fields, body: bytes, connection: bytes = b""
     ) -> bytes:
-        """Render a whole response for an HTTP/1.1 peer on a connection that stays open.
+        """Render a whole response with content for an HTTP/1.1 peer.
+
+        Args:
+            status: A final status.
+            headers: As the application gave them.
+            body: All of the content.
+            connection: A whole ``connection`` line, or nothing.
 
         Returns:
             The octets to send; empty when the response is not of the ordinary kind and must be
@@ -81,7 +87,7 @@ class HeadWriter:
         size = len(body)
         if dated or close or bodiless or (length is not None and length != size):
             return b""
-        return b"".join((octets, self.date, b"content-length: %d\r\n\r\n" % size, body))
+        return b"".join((octets, self.date, connection, b"content-length: %d\r\n\r\n" % size, body))
 
     def read_fields(self, status: int, headers: Fields) -> Head:
         """Validate a status and fields as an application gave them.
