@@ -86,22 +86,23 @@ def _serve(arguments: Dict[str, Any]) -> int:
         usage_errors(error.problems)
     if not plans.worker.target:
         usage_errors(["Missing argument 'APP'. Name an application, such as main:app."])
-    for warning in plans.warnings:
-        say(f"Warning: {warning}\n", sys.stderr)
     server = server_class.from_plans(plans.supervisor, plans.worker)
-    if plans.worker.log_enabled:
-        _introduce(server, plans)
+    _introduce(server, plans)
     server.serve()
     return 0
 
 
 def _introduce(server: Any, plans: Any) -> None:
-    """Let the server say what it is once it is bound: in a panel, or to whoever debugs."""
-    if shows_panels(sys.stdout, os.environ) and not plans.worker.log_json:
+    """Say what gives pause, and let the server say what it is once it is bound."""
+    logged = plans.worker.log_enabled
+    if logged and shows_panels(sys.stdout, os.environ) and not plans.worker.log_json:
         from .panels import startup_hook
 
         server.on_startup(startup_hook(server, plans))
-    elif plans.worker.log_level in ("debug", "notset"):
+        return
+    for warning in plans.warnings:
+        say(f"Warning: {warning}\n", sys.stderr)
+    if logged and plans.worker.log_level in ("debug", "notset"):
         from ..log import logger
         from .facts import facts, summary
 

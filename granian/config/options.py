@@ -138,7 +138,7 @@ OPTIONS: Tuple[Option, ...] = (
         "Address or host name to listen on",
         default="127.0.0.1",
         common=True,
-        why="names are resolved as well, where Granian takes only addresses",
+        why="it takes addresses only, here names are resolved",
     ),
     Option(
         "port",
@@ -274,7 +274,7 @@ OPTIONS: Tuple[Option, ...] = (
         "runtime_blocking_threads",
         INT,
         WORKERS,
-        "Threads of each worker for file reading",
+        "No effect: files are read by the threads that serve connections",
         minimum=1,
         computed="512",
     ),
@@ -283,7 +283,7 @@ OPTIONS: Tuple[Option, ...] = (
         "loop_opt",
         BOOL,
         WORKERS,
-        "Step coroutines directly instead of through asyncio tasks",
+        "No effect: coroutines are always stepped by the event loop's tasks",
         default=False,
         flags=("--opt", "--loop-opt"),
     ),
@@ -291,7 +291,7 @@ OPTIONS: Tuple[Option, ...] = (
         "task_impl",
         CHOICE,
         WORKERS,
-        "Newer name of --opt: rust steps coroutines directly",
+        "Newer name of --opt: rust means that it is on",
         default="asyncio",
         choices=("asyncio", "rust"),
         alias_of="loop_opt",
@@ -408,7 +408,7 @@ OPTIONS: Tuple[Option, ...] = (
         "Longest silence of a client while it sends a body",
         default=60,
         minimum=1,
-        why="Granian waits for ever, so that slow bodies can hold every connection",
+        why="it waits for ever, and slow bodies can hold every connection",
     ),
     Option(
         "write_timeout",
@@ -417,7 +417,7 @@ OPTIONS: Tuple[Option, ...] = (
         "Longest time a client may take nothing of a response",
         default=60,
         minimum=1,
-        why="Granian waits for ever, so that stalled readers can hold every connection",
+        why="it waits for ever, and stalled readers can hold every connection",
     ),
     Option(
         "forwarded_allow_ips",
@@ -448,7 +448,7 @@ OPTIONS: Tuple[Option, ...] = (
         maximum=3_600_000,
         unit="milliseconds",
         common=True,
-        why="users asked for more than Granian's minute",
+        why="its maximum is a minute",
     ),
     Option(
         "http1_keep_alive",
@@ -462,7 +462,7 @@ OPTIONS: Tuple[Option, ...] = (
         "http1_pipeline_flush",
         BOOL,
         HTTP1,
-        "Send the responses to pipelined requests together",
+        "No effect: the responses to pipelined requests are sent one by one",
         default=False,
     ),
     # HTTP/2
@@ -523,7 +523,7 @@ OPTIONS: Tuple[Option, ...] = (
         minimum=16_384,
         maximum=16_777_215,
         unit="octets",
-        why="RFC 9113 section 6.5.2 allows no other range",
+        why="it takes what RFC 9113 section 6.5.2 forbids",
     ),
     Option(
         "http2_max_headers_size",
@@ -533,7 +533,7 @@ OPTIONS: Tuple[Option, ...] = (
         default=65_536,
         minimum=1,
         unit="octets",
-        why="Granian's 16 MiB lets one request hold tens of thousands of fields",
+        why="its 16 MiB let one request hold tens of thousands of fields",
     ),
     Option(
         "http2_max_send_buffer_size",
@@ -783,7 +783,7 @@ OPTIONS: Tuple[Option, ...] = (
         DEVELOPMENT,
         "Keep watching after a worker failed",
         default=True,
-        why="a half-typed file must not end the server that waits for the other half",
+        why="there a half-typed file ends the server that waits for the other half",
     ),
     # Configuration
     Option(

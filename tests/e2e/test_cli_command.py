@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -256,3 +257,31 @@ def test_processes_are_named_by_what_they_serve(folder, options, name):
             shown = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode()
             assert shown == title
         assert server.stop() == 0
+
+
+def test_the_installed_script_keeps_workers_as_light_as_the_module(tmp_path):
+    """Workers run the script's module again where an application may define things in it."""
+    script = tmp_path / "granian"
+    script.write_text("import sys\nfrom granian.cli import entrypoint\nsys.exit(entrypoint())\n")
+    app = "tests.e2e.server_app:app"
+    process = subprocess.Popen(
+        [sys.executable, str(script), "--interface", "asgi", "--port", "0", app],
+        cwd=str(ROOT),
+        env=environment(PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        url = None
+        for line in process.stdout:
+            if "Listening at: " in line:
+                url = line.split()[-1]
+            if "Started worker-1" in line:
+                break
+        with urllib.request.urlopen(f"{url}/heavy", timeout=10) as response:
+            assert response.read() == b""
+    finally:
+        process.terminate()
+        process.communicate()
+    assert process.returncode == 0
