@@ -78,6 +78,52 @@ async def asgi_socket(scope, receive, send):
         await send({"type": "websocket.send", "bytes": message["bytes"]})
 
 
+ROOM = set()
+
+
+async def asgi_room(scope, receive, send):
+    """Whatever anybody says, everybody hears."""
+    if scope["type"] != "websocket":
+        await asgi_socket(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    ROOM.add(send)
+    try:
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            for peer in list(ROOM):
+                try:
+                    await peer({"type": "websocket.send", "bytes": message["bytes"]})
+                except (OSError, RuntimeError):
+                    ROOM.discard(peer)
+    finally:
+        ROOM.discard(send)
+
+
+async def rsgi_room(scope, protocol):
+    """Whatever anybody says, everybody hears."""
+    if scope.proto == "http":
+        protocol.response_bytes(200, TEXT_STR, SMALL)
+        return
+    transport = await protocol.accept()
+    ROOM.add(transport)
+    try:
+        while True:
+            message = await transport.receive()
+            if message.kind == 0:
+                return
+            for peer in list(ROOM):
+                try:
+                    await peer.send_bytes(message.data)
+                except RuntimeError:
+                    ROOM.discard(peer)
+    finally:
+        ROOM.discard(transport)
+
+
 async def rsgi_small(scope, protocol):
     protocol.response_bytes(200, TEXT_STR, SMALL)
 

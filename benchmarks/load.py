@@ -84,7 +84,18 @@ def h2load(
 
 def websocket(host: str, port: int, core: Optional[int], seconds: float, size: int) -> Sample:
     """Thirty-two WebSockets in lockstep: each sends when its echo has come."""
-    client = [sys.executable, "-I", str(HERE / "websocket_client.py")]
+    return _sockets("websocket_client.py", host, port, core, seconds, size)
+
+
+def broadcast(host: str, port: int, core: Optional[int], seconds: float, size: int) -> Sample:
+    """Sixty-four WebSockets in a room, each speaking when it has heard all; counts deliveries."""
+    return _sockets("websocket_broadcast.py", host, port, core, seconds, size)
+
+
+def _sockets(
+    script: str, host: str, port: int, core: Optional[int], seconds: float, size: int
+) -> Sample:
+    client = [sys.executable, str(HERE / script)]
     out = run([*client, host, str(port), str(seconds), str(size)], core)
     messages, spent, errors = out.split()
     return Sample(int(messages), float(spent), int(errors))

@@ -90,6 +90,12 @@ def sockets(size: int) -> Callable[[Settings, Server], load.Sample]:
     )
 
 
+def room(size: int) -> Callable[[Settings, Server], load.Sample]:
+    return lambda settings, server: load.broadcast(
+        "127.0.0.1", server.port, settings.load_core, settings.seconds, size
+    )
+
+
 def answers_per_second(settings: Settings, server: Server) -> float:
     return check(wrk()(settings, server)).per_second
 
@@ -238,6 +244,23 @@ ROWS = [
         sockets(16_384),
         0.90,
         0.80,
+    ),
+    per_request(
+        "ws-room-asgi",
+        "WebSocket broadcast to 64, ASGI",
+        asgi("room", "websocket"),
+        room(64),
+        1.00,
+        0.75,
+        **SOCKET_PEERS,
+    ),
+    per_request(
+        "ws-room-rsgi",
+        "WebSocket broadcast to 64, RSGI",
+        rsgi("room", "websocket"),
+        room(64),
+        1.00,
+        0.75,
     ),
     Row("p99", "p99 at half of Granian's peak", asgi("small"), paced_tail, 1.00, 0.70, "ms"),
     Row("pss", "PSS of the deployment", asgi("small"), memory, 1.00, 0.75, "MiB", warm=False),
