@@ -41,8 +41,10 @@ setup: $(VENV)/.testable
 run: $(VENV)/.installed
 	$(VENV)/bin/python -m granian --interface $(INTERFACE) --host $(HOST) --port $(PORT) $(ARGS) $(APP)
 
-test: lint types
-	$(PYTEST) $(PYTEST_ARGS)
+# All parts run, whatever one of them says; pytest's closing line is the last.
+test: setup
+	@failed=0; $(MAKE) lint || failed=1; $(MAKE) types || failed=1; \
+	  $(PYTEST) $(PYTEST_ARGS) || failed=1; exit $$failed
 
 fmt: setup
 	$(VENV)/bin/ruff check --fix $(SOURCES)
