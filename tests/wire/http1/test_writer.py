@@ -1,5 +1,7 @@
 """The writer by itself; that h11 reads what it writes is shown in ``tests/differential``."""
 
+from http import HTTPStatus
+
 import pytest
 
 from granian.errors import AppError
@@ -113,6 +115,55 @@ def test_memory_is_bounded(writer):
         writer.encode_response(200, [(b"x", b"%d" % number)], b"")
     memories = [getattr(writer, slot) for slot in HeadWriter.__slots__]
     assert all(len(memory) <= 512 for memory in memories if isinstance(memory, dict))
+
+
+def test_a_status_may_be_an_enum(writer):
+    assert writer.encode_response(HTTPStatus.NOT_FOUND, [], b"").startswith(b"HTTP/1.1 404 Not")
+
+
+@pytest.mark.parametrize("value", [b"+1", b"1_0", b"", b"0x1", b"1, 1", b"\xb2", b"9" * 19])
+def test_lengths_are_digits_alone(writer, value):
+    with pytest.raises(AppError):
+        writer.read_fields(200, [(b"content-length", value)])
+
+
+def test_a_length_given_twice_is_one(writer):
+    fields = [(b"content-length", b"5"), (b"Content-Length", b" 5 ")]
+    assert writer.encode_response(200, fields, b"hello").count(b"content-length") == 1
+
+
+def test_an_offered_upgrade_is_kept_and_nothing_else_of_the_connection(writer):
+    head = writer.read_fields(426, [(b"connection", b"Upgrade, x, keep-alive"), (b"upgrade", b"a")])
+    assert b"connection: upgrade\r\nupgrade: a\r\n" in head.octets
+    assert b"keep-alive" not in head.octets
+    assert not head.close
+
+
+def test_a_status_without_content_says_so(writer):
+    assert [writer.read_fields(status, ()).bodiless for status in (200, 204, 205, 304)] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+
+
+def test_a_refused_field_is_not_remembered(writer):
+    with pytest.raises(AppError):
+        writer.encode_response(200, [(b"a", b"b"), (b"c", b"d\n")], b"")
+    assert b"a: b\r\nserver" in writer.encode_response(200, [(b"a", b"b")], b"")
+
+
+def test_the_error_names_no_value(writer):
+    with pytest.raises(AppError) as caught:
+        writer.read_fields(200, [(b"set-cookie", b"hunter2\r\n")])
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [b"Transfer-Encoding", b"connection", b"HOST", b"trailer"])
+def test_trailers_do_not_frame(name):
+    with pytest.raises(AppError):
+        encode_trailers([(name, b"x")])
 
 
 def test_chunk():
