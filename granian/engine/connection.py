@@ -311,7 +311,6 @@ class Connection:
         self.poller.deadlines.discard(self)
         if self.context is not None:
             self.runtime.application.disconnect(self.context)
-        self.fd = -1
         return newcomer
 
     # closing

@@ -16,7 +16,8 @@ Phases::
 
 import os
 import socket
-from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
+import threading
+from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from .._typing import Address
 from ..errors import AppError
@@ -37,6 +38,7 @@ SERVING, LINGER, CLOSED = range(3)
 
 PHASE_NAMES = ("serving", "lingering", "closed")
 
+_PARTING_TIME = 0.5  # seconds in which a peer that left in order may close its side
 _PIECE = 65_536  # octets of a file read ahead of the peer
 
 
@@ -170,23 +172,23 @@ class _FileSource:
             os.close(descriptor)
 
 
-def _lexicon_of(runtime: "Runtime") -> Lexicon:
-    """Return what this thread's connections share; made with the first of them."""
-    if runtime.lexicon is None:
-        runtime.lexicon = Lexicon()
-        runtime.lexicon.set_date(runtime.writer.date[6:-2])
-    return runtime.lexicon
+_preparing = threading.Lock()  # several threads may meet the first HTTP/2 clients of a runtime
 
 
-def _begin_of(runtime: "Runtime") -> Callable[[Any, RequestHead, bytes, bool], None]:
-    """Choose how streams of this thread begin: here, or where they may block."""
-    if runtime.loop is None:
-        from .blocking import begin_blocking
+def _prepare(runtime: "Runtime") -> Lexicon:
+    """Make what this runtime's HTTP/2 connections share, with the first of them."""
+    with _preparing:
+        if runtime.lexicon is None:
+            lexicon = Lexicon()
+            lexicon.set_date(runtime.writer.date[6:-2])
+            if runtime.loop is None:
+                from .blocking import begin_blocking
 
-        runtime.stream_begin = begin_blocking(runtime)
-    else:
-        runtime.stream_begin = runtime.application.begin
-    return runtime.stream_begin
+                runtime.stream_begin = begin_blocking(runtime)
+            else:
+                runtime.stream_begin = runtime.application.begin
+            runtime.lexicon = lexicon
+        return runtime.lexicon
 
 
 class Http2Connection(Connection):
@@ -197,12 +199,13 @@ class Http2Connection(Connection):
     def __init__(self, newcomer: Newcomer, runtime: "Runtime") -> None:
         super().__init__(newcomer, runtime)
         self.phase = SERVING
-        self.begin = runtime.stream_begin or _begin_of(runtime)
+        lexicon = runtime.lexicon or _prepare(runtime)
+        self.begin = runtime.stream_begin
         self.counters = runtime.counters
         self._moved_at = self.poller.now
         self.session = Session(
             runtime.plan,
-            _lexicon_of(runtime),
+            lexicon,
             Http2Stream,
             self.schedule,
             self.poller.now,
@@ -338,7 +341,8 @@ class Http2Connection(Connection):
             self.lose()
             return
         self.watch(READ)
-        self.arm(self.runtime.linger_time)
+        # A peer that was asked to leave has little on its way; one at fault may be flooding.
+        self.arm(self.runtime.linger_time if self.session.code else _PARTING_TIME)
 
     def on_lost(self) -> None:
         """Break every stream."""
@@ -352,7 +356,9 @@ class Http2Connection(Connection):
 
     def drain(self, grace: float = 0.0) -> None:
         """Announce the end; streams that are open finish."""
-        if self.phase == SERVING:
+        if self.phase == LINGER:
+            self.lose()
+        elif self.phase == SERVING:
             self.session.drain(self.poller.now)
             self.flush()
             if self.phase == SERVING:

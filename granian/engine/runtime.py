@@ -75,9 +75,8 @@ class Runtime:
         application: The interface around the target (``waist.Application``).
         lane: Reads heads; its memos are this thread's.
         writer: Renders heads; likewise.
-        stream_begin: How HTTP/2 streams begin, once there is one.
         linger_time: Seconds that a half-closed connection waits for the peer's end.
-        lexicon: What HTTP/2 connections share, once there is one.
+        lexicon, stream_begin: What HTTP/2 connections share, once there is one.
     """
 
     def __init__(self, engine: "Engine", index: int) -> None:
@@ -92,7 +91,7 @@ class Runtime:
         self.lane = HeadLane(self.plan.http1.buffer_size)
         self.writer = HeadWriter(date_line(time.time()))
         self.lexicon: Optional[Lexicon] = None
-        self.stream_begin: Optional[Callable[..., None]] = None
+        self.stream_begin: Callable[..., None]
         self._greet: Callable[[Newcomer, Runtime], Connection]
         self.application: Any = None
         self.poller = self._create_poller()

@@ -235,6 +235,8 @@ class TlsHandshake(Connection):
 
     def on_readable(self) -> None:
         """Take another step."""
+        if self.phase != SHAKING:
+            return  # readable and writable at once, and the first step was the last
         try:
             self._step()
         except ssl.SSLWantReadError:

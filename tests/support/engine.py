@@ -7,6 +7,7 @@ from granian.engine.poller import Newcomer
 from granian.plan import WorkerPlan
 from granian.wire.http1.lane import HeadLane
 from granian.wire.http1.writer import HeadWriter
+from granian.wire.http2.compression import Lexicon
 from tests.support.fakes import ScriptedSocket
 
 
@@ -81,7 +82,8 @@ class ScriptedRuntime:
         self.loop = None
         self.lane = HeadLane(self.plan.http1.buffer_size)
         self.writer = HeadWriter(b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n")
-        self.lexicon = None
+        self.lexicon = Lexicon()
+        self.lexicon.set_date(b"Thu, 01 Jan 1970 00:00:00 GMT")
         self.stream_begin = self._begin
         self.application = ScriptedApplication(script)
         self.posted: List[Callable[[], None]] = []

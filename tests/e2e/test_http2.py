@@ -1,0 +1,237 @@
+"""HTTP/2 with clients that others wrote: curl, nghttp, h2load, httpx, node; and with raw octets."""
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+
+import httpx
+import pytest
+
+from granian.wire.http2.codes import (
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    PREFACE,
+    RST_STREAM,
+    SETTINGS,
+    frame,
+)
+from tests.apps.streams import BIG
+from tests.support.certs import path as cert
+from tests.support.http2 import REQUEST, Server
+from tests.support.servers import GranianServer
+
+INTERFACES = ["asgi", "rsgi", "wsgi"]
+
+
+def needs(program):
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+
+
+def run(*command, data=None, timeout=20):
+    done = subprocess.run(
+        [str(part) for part in command], input=data, capture_output=True, timeout=timeout
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+@pytest.fixture(scope="module", params=INTERFACES)
+def server(request):
+    interface = request.param
+    more = {"blocking_threads": 4} if interface == "wsgi" else {}
+    with GranianServer(f"tests.apps.streams:{interface}", interface, **more) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def asgi():
+    with GranianServer("tests.apps.streams:asgi", "asgi") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def secure():
+    options = {"ssl_certificate": cert("server"), "ssl_keyfile": cert("server-key")}
+    with GranianServer("tests.apps.streams:asgi", "asgi", **options) as running:
+        yield running
+
+
+@needs("curl")
+def test_curl(server):
+    assert run("curl", "-sS", "--http2-prior-knowledge", server.url) == b"hello"
+    scope = json.loads(run("curl", "-sS", "--http2-prior-knowledge", f"{server.url}/scope"))
+    assert scope["http_version"] == "2"
+    assert scope["scheme"] == "http"
+    body = b"y" * 300_000
+    sent = run(
+        *("curl", "-sS", "--http2-prior-knowledge", "--data-binary", "@-", f"{server.url}/echo"),
+        data=body,
+    )
+    assert sent == body
+    assert run("curl", "-sS", "--http2-prior-knowledge", f"{server.url}/big") == BIG
+    got = run("curl", "-sS", "--http2-prior-knowledge", f"{server.url}/stream")
+    assert got == b"one two three"
+    head = run("curl", "-sS", "--http2-prior-knowledge", "-I", f"{server.url}/big")
+    assert b"content-length: %d" % len(BIG) in head
+
+
+@needs("curl")
+def test_curl_upgrade_is_ignored(asgi):
+    out = run("curl", "-sS", "--http2", "-o", "/dev/null", "-w", "%{http_version}", asgi.url)
+    assert out == b"1.1"
+
+
+@needs("curl")
+def test_curl_over_tls(secure):
+    url = f"https://localhost:{secure.port}"
+    out = run("curl", "-sS", "--cacert", cert("ca"), "-w", " %{http_version}", f"{url}/scope")
+    scope, _, version = out.rpartition(b" ")
+    assert version == b"2"
+    assert json.loads(scope)["scheme"] == "https"
+    assert run("curl", "-sS", "--cacert", cert("ca"), f"{url}/big") == BIG
+
+
+@needs("nghttp")
+def test_nghttp(asgi):
+    out = run("nghttp", "-v", f"{asgi.url}/trailers")
+    assert b"x-sum: 42" in out
+    out = run("nghttp", "-v", f"{asgi.url}/hints")
+    assert b":status: 103" in out
+    assert b"link: </style.css>; rel=preload" in out
+    out = run("nghttp", "-nv", "-p", "200", "-m", "5", f"{asgi.url}/big")
+    assert out.count(b":status: 200") == 5
+
+
+@needs("h2load")
+@pytest.mark.parametrize("path", ["/", "/big"])
+def test_h2load(server, path):
+    out = run("h2load", "-n", 200 if path == "/big" else 2000, "-c", 4, "-m", 16, server.url + path)
+    assert b" 0 failed, 0 errored, 0 timeout" in out
+    assert b"0 4xx, 0 5xx" in out
+
+
+@needs("h2load")
+def test_h2load_with_bodies(server, tmp_path):
+    body = tmp_path / "body"
+    body.write_bytes(b"z" * 10_000)
+    out = run("h2load", "-n", 500, "-c", 4, "-m", 8, "-d", body, f"{server.url}/echo")
+    assert b"500 succeeded, 0 failed, 0 errored" in out
+
+
+def test_httpx(server):
+    with httpx.Client(http1=False, http2=True) as client:
+        answer = client.get(f"{server.url}/scope")
+        assert answer.http_version == "HTTP/2"
+        assert answer.json()["http_version"] == "2"
+        assert client.post(f"{server.url}/echo", content=b"x" * 100_000).content == b"x" * 100_000
+        assert client.head(f"{server.url}/").headers["content-length"] == "5"
+
+
+def test_httpx_over_tls(secure):
+    import ssl
+
+    context = ssl.create_default_context(cafile=cert("ca"))
+    with httpx.Client(http2=True, verify=context) as client:
+        answer = client.get(f"https://localhost:{secure.port}/scope")
+        assert answer.http_version == "HTTP/2"
+        assert answer.json()["headers"]["host"] == f"localhost:{secure.port}"
+
+
+@needs("node")
+def test_node(asgi):
+    script = """
+    const client = require('http2').connect(process.argv[1]);
+    const request = client.request({':path': '/echo', ':method': 'POST'});
+    let got = '';
+    request.setEncoding('utf8');
+    request.on('response', headers => console.log(headers[':status']));
+    request.on('data', piece => got += piece);
+    request.on('end', () => { console.log(got.length); client.close(); });
+    request.end('n'.repeat(70000));
+    """
+    assert run("node", "-e", script, asgi.url).split() == [b"200", b"70000"]
+
+
+@needs("chromium")
+def test_chromium_over_tls(secure, tmp_path):
+    out = run(
+        *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
+        *("--ignore-certificate-errors", f"--user-data-dir={tmp_path}"),
+        f"https://localhost:{secure.port}/scope",
+        timeout=60,
+    )
+    assert b'"http_version": "2"' in out
+
+
+def test_octet_by_octet(asgi):
+    octets = PREFACE + frame(SETTINGS, 0, 0)
+    octets += frame(HEADERS, END_HEADERS | END_STREAM, 1, Server().block(*REQUEST))
+    with socket.create_connection(asgi.address, timeout=5) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for octet in octets:
+            sock.sendall(bytes([octet]))
+        got = b""
+        while b"hello" not in got:
+            got += sock.recv(65_536)
+
+
+@pytest.mark.parametrize(("http", "status"), [("1", (400, 505)), ("2", None)])
+def test_modes(http, status):
+    with GranianServer("tests.apps.streams:asgi", "asgi", http=http) as server:
+        if http == "1":
+            with socket.create_connection(server.address, timeout=5) as sock:
+                sock.sendall(PREFACE + frame(SETTINGS, 0, 0))
+                assert int(sock.recv(100).split()[1]) in status
+            assert httpx.get(server.url).text == "hello"
+        else:
+            with httpx.Client(http1=False, http2=True) as client:
+                assert client.get(server.url).text == "hello"
+            with socket.create_connection(server.address, timeout=5) as sock:
+                sock.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+                assert b"HTTP/1" not in sock.recv(1000)
+
+
+def test_a_request_under_way_is_answered_at_the_end():
+    with GranianServer("tests.apps.streams:asgi", "asgi") as server:
+        block = Server().block(*REQUEST[:2], (b":path", b"/slow"), REQUEST[3])
+        begin = PREFACE + frame(SETTINGS, 0, 0)
+        with socket.create_connection(server.address, timeout=5) as idle, socket.create_connection(
+            server.address, timeout=5
+        ) as busy:
+            idle.sendall(begin)
+            busy.sendall(begin + frame(HEADERS, END_HEADERS | END_STREAM, 1, block))
+            for sock in (idle, busy):
+                assert sock.recv(9)[3] == SETTINGS
+            begun = time.monotonic()
+            server.process.terminate()
+            assert frame(GOAWAY, 0, 0)[3:9] in read_all(idle)
+            assert b"hello" in read_all(busy)
+        assert server.process.wait(10) == 0
+        assert time.monotonic() - begun < 4
+
+
+def read_all(sock):
+    got = b""
+    while True:
+        data = sock.recv(65_536)
+        if not data:
+            return got
+        got += data
+
+
+def test_a_reset_reaches_the_application(asgi):
+    block = Server().block(*REQUEST[:2], (b":path", b"/slow"), REQUEST[3])
+    octets = PREFACE + frame(SETTINGS, 0, 0)
+    octets += frame(HEADERS, END_HEADERS | END_STREAM, 1, block)
+    octets += frame(RST_STREAM, 0, 1, b"\0\0\0\x08")
+    with socket.create_connection(asgi.address, timeout=5) as sock:
+        sock.sendall(octets)
+        sock.sendall(frame(HEADERS, END_HEADERS | END_STREAM, 3, block))  # as slow as the first
+        got = b""
+        while b"hello" not in got:
+            got += sock.recv(1000)
+        assert got.count(b"hello") == 1

@@ -1,0 +1,167 @@
+"""TLS with other people's clients, and the operator's mistakes."""
+
+import json
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import time
+
+import pytest
+
+from tests.support.certs import path as cert
+from tests.support.servers import GranianServer
+
+SECURE = {"ssl_certificate": cert("server"), "ssl_keyfile": cert("server-key")}
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with GranianServer("tests.apps.streams:asgi", "asgi", **SECURE) as running:
+        yield running
+
+
+def context(**options):
+    made = ssl.create_default_context(cafile=cert("ca"))
+    for name, value in options.items():
+        setattr(made, name, value)
+    return made
+
+
+def connect(server, made=None):
+    sock = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+    return (made or context()).wrap_socket(sock, server_hostname="localhost")
+
+
+def get(server, made=None, path="/scope"):
+    with connect(server, made) as sock:
+        sock.sendall(b"GET %b HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n" % path.encode())
+        got = b""
+        while True:
+            data = sock.recv(65_536)
+            if not data:
+                return json.loads(got.partition(b"\r\n\r\n")[2])
+            got += data
+
+
+@pytest.mark.parametrize("interface", ["asgi", "rsgi", "wsgi"])
+def test_the_scheme(interface):
+    with GranianServer(f"tests.apps.streams:{interface}", interface, **SECURE) as server:
+        assert get(server)["scheme"] == "https"
+
+
+def test_the_default_is_tls_1_3(server):
+    with connect(server) as sock:
+        assert sock.version() == "TLSv1.3"
+    with pytest.raises(ssl.SSLError):
+        connect(server, context(maximum_version=ssl.TLSVersion.TLSv1_2))
+
+
+def test_tls_1_2_by_option():
+    with GranianServer("tests.apps.streams:asgi", ssl_protocol_min="tls1.2", **SECURE) as server:
+        scope = get(server, context(maximum_version=ssl.TLSVersion.TLSv1_2))
+        assert scope["tls"]["tls_version"] == 0x0303
+        assert get(server)["tls"]["tls_version"] == 0x0304
+
+
+def test_an_encrypted_key():
+    options = {
+        "ssl_certificate": cert("server"),
+        "ssl_keyfile": cert("server-key-encrypted"),
+        "ssl_keyfile_password": "foobar",
+    }
+    with GranianServer("tests.apps.streams:asgi", **options) as server:
+        assert get(server)["scheme"] == "https"
+
+
+def test_client_certificates():
+    options = {**SECURE, "ssl_ca": cert("ca"), "ssl_crl": cert("crl"), "ssl_client_verify": True}
+    with GranianServer("tests.apps.streams:asgi", **options) as server:
+        made = context()
+        made.load_cert_chain(cert("client"), cert("client-key"))
+        assert get(server, made)["tls"]["client_cert_name"].startswith("CN=client")
+        for name in (None, "revoked"):
+            made = context()
+            if name:
+                made.load_cert_chain(cert(name), cert(f"{name}-key"))
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                get(server, made)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({**SECURE, "ssl_keyfile": cert("other-key")}, "does not belong to the certificate"),
+        ({**SECURE, "ssl_keyfile": cert("server-key-encrypted")}, "is encrypted"),
+        ({"ssl_certificate": cert("server")}, "--ssl-keyfile"),
+    ],
+)
+def test_mistakes_are_said_in_words_and_without_a_prompt(options, words):
+    with GranianServer("tests.apps.streams:asgi", wait=False, **options) as server:
+        assert server.process.wait(15) in (1, 2)
+        server.reader.join(5)
+        log = " ".join(server.log.split())
+        assert words in log
+        assert "Traceback" not in log
+        assert "PRIVATE KEY" not in log
+
+
+def test_a_silent_client_is_ended_and_does_not_stop_others(server):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as silent:
+        silent.sendall(b"\x16\x03\x01\x02\x00")
+        begun = time.monotonic()
+        assert get(server)["scheme"] == "https"
+        assert time.monotonic() - begun < 2
+        assert silent.recv(100) == b""
+        assert 8 < time.monotonic() - begun < 13
+
+
+def test_a_session_is_resumed(server):
+    made = context()
+    with connect(server, made) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        sock.recv(1000)
+        session = sock.session
+    raw = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+    with made.wrap_socket(raw, server_hostname="localhost", session=session) as sock:
+        assert sock.session_reused
+
+
+@needs_openssl
+def test_openssl_renegotiation_and_alpn(server):
+    def s_client(*more, data=b""):
+        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", *more]
+        done = subprocess.run(command, input=data, capture_output=True, timeout=20)
+        return (done.stdout + done.stderr).decode(errors="replace")
+
+    out = s_client("-alpn", "h2,http/1.1")
+    assert "ALPN protocol: h2" in out
+    assert "Compression: NONE" in out
+    assert "No ALPN negotiated" in s_client("-alpn", "spdy/3")
+    assert "alert" in s_client("-tls1_2")
+
+
+def test_reload_takes_new_certificates_and_loses_nobody(tmp_path):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    shutil.copy(cert("server"), certificate)
+    shutil.copy(cert("server-key"), key)
+    options = {"ssl_certificate": certificate, "ssl_keyfile": key}
+    with GranianServer("tests.apps.streams:asgi", **options) as server:
+        made = context(check_hostname=False)
+        with connect(server, made) as first:
+            before = first.getpeercert(True)
+            first.sendall(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
+            shutil.copy(cert("other"), certificate)
+            shutil.copy(cert("other-key"), key)
+            server.process.send_signal(signal.SIGHUP)
+            assert b"hello" in first.recv(1000)
+        deadline = time.monotonic() + 10
+        while True:
+            with connect(server, made) as sock:
+                if sock.getpeercert(True) != before:
+                    break
+            assert time.monotonic() < deadline
+        assert get(server, made)["scheme"] == "https"
