@@ -46,6 +46,7 @@ class Connection:
     __slots__ = (
         "_file",
         "_out",
+        "_severed",
         "check",
         "client",
         "closing",
@@ -88,6 +89,7 @@ class Connection:
         self.out_size = 0
         self._file: Optional[Tuple[int, int, int]] = None
         self.closing = False
+        self._severed = False
         self.events = READ
         self.deadline = NEVER
         self.check = NEVER
@@ -317,12 +319,13 @@ class Connection:
 
     @property
     def closed(self) -> bool:
-        """Tell whether the descriptor is gone."""
-        return self.fd < 0
+        """Tell whether the descriptor is gone, or about to go because the transport failed."""
+        return self.fd < 0 or self._severed
 
     def lose(self) -> None:
         """Close because the transport failed, and tell the application."""
         if not self.closed:
+            self._severed = True
             try:
                 self.on_lost()
             finally:
@@ -330,7 +333,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the socket now; idempotent. Unsent octets are dropped."""
-        if self.closed:
+        if self.fd < 0:
             return
         self.poller.forget(self)
         self.poller.deadlines.discard(self)

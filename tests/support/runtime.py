@@ -113,8 +113,8 @@ class FakeRuntime:
     def post(self, call):
         self.posted.append(call)
 
-    def resume(self, connection):
-        self.posted.append(connection.resume)
+    def post_to(self, connection, call):
+        self.post(call)
 
     def log_refusal(self, connection, error):
         self.refusals.append(error.status)
