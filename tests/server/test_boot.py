@@ -11,7 +11,7 @@ from granian.server.link import pair
 IMPORTED_FIRST = """
 import sys
 before = set(sys.modules)
-exec(compile(open({path!r}).read().split("def main")[0], "boot", "exec"))
+exec(compile(open({path!r}, 'rb').read().split(b"def main")[0], "boot", "exec"))
 print(sorted(set(sys.modules) - before))
 """
 
