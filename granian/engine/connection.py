@@ -313,6 +313,7 @@ class Connection:
         self.poller.deadlines.discard(self)
         if self.context is not None:
             self.runtime.application.disconnect(self.context)
+        self.fd = -1
         return newcomer
 
     # closing
