@@ -158,7 +158,8 @@ class HeadLane:
                 if section is None:
                     return DECLINED
             if sender is not None:
-                sender.section = section
+                # What an idle connection holds on to has a limit.
+                sender.section = section if len(octets) <= _MEMO_SECTION else None
         head = RequestHead()
         head.method, head.path, head.raw_path, head.query = line
         head.version = "1.1"

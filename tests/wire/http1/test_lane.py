@@ -4,13 +4,25 @@ import pytest
 
 from granian.wire.head import CHUNKED
 from granian.wire.http1 import lane as module
-from granian.wire.http1.lane import DECLINED, INCOMPLETE, MAX_FIELDS, HeadLane, Section
+from granian.wire.http1.lane import DECLINED, INCOMPLETE, MAX_FIELDS, HeadLane
 from tests.support.lines import get, post
 
 
 @pytest.fixture
 def lane():
     return HeadLane(417_792)
+
+
+class Sender:
+    """A connection, as far as the lane knows it."""
+
+    section = None
+
+
+def memos(lane):
+    """Everything that a thread shares between its connections."""
+    slots = [getattr(lane, name) for name in HeadLane.__slots__]
+    return [slot for slot in slots if isinstance(slot, dict)]
 
 
 def read(lane, data, last=None):
@@ -106,7 +118,7 @@ DECLINED_HEADS = {
 
 @pytest.mark.parametrize("name", DECLINED_HEADS)
 def test_what_is_not_ordinary_is_declined_however_often(lane, name):
-    last = Section()
+    last = Sender()
     for _ in range(3):
         assert lane.read_head(DECLINED_HEADS[name], last) == DECLINED
     read(lane, with_fields("X: y"), last)
@@ -151,7 +163,7 @@ def test_the_limit_counts_every_octet(size, result):
 )
 def test_framing_is_read_the_same_the_first_time_and_from_memory(lane, fields, expected):
     plain = facts(read(lane, get()))
-    last = Section()
+    last = Sender()
     for _ in range(3):
         assert facts(read(lane, with_fields(*fields), last)) == {**plain, **expected}
         assert facts(read(lane, with_fields("Host: a", *fields, "X: y"))) == {**plain, **expected}
@@ -181,7 +193,7 @@ def test_a_kept_connection_beside_another_option(lane):
 
 
 def test_the_same_section_is_read_once(lane, monkeypatch):
-    last = Section()
+    last = Sender()
     first = read(lane, get("/1", "A: b", "Cookie: secret"), last)
     monkeypatch.setattr(HeadLane, "_read_section", None)
     second = read(lane, get("/2", "A: b", "Cookie: secret"), last)
@@ -191,7 +203,7 @@ def test_the_same_section_is_read_once(lane, monkeypatch):
 
 
 def test_what_an_application_does_to_its_headers_is_its_own(lane):
-    last = Section()
+    last = Sender()
     for _ in range(3):
         headers = read(lane, get("/", "A: b"), last).headers
         assert headers == [(b"host", b"a"), (b"a", b"b")]
@@ -199,7 +211,7 @@ def test_what_an_application_does_to_its_headers_is_its_own(lane):
 
 
 def test_another_section_is_another(lane):
-    last = Section()
+    last = Sender()
     assert read(lane, post(b"x"), last).body_length == 1
     assert read(lane, get(), last).body_length == 0
     assert read(lane, post(b"xyz"), last).body_length == 3
@@ -208,32 +220,33 @@ def test_another_section_is_another(lane):
 
 
 def test_a_long_section_is_not_kept(lane):
-    last = Section()
+    last = Sender()
     read(lane, get("/", "A: " + "a" * 4000), last)
-    assert last.octets is None
+    assert last.section is None
     assert len(read(lane, get("/", "A: " + "a" * 4000), last).headers) == 2
 
 
 def test_secrets_stay_out_of_what_a_thread_shares(lane):
     names = ["Cookie", "Authorization", "Proxy-Authorization"]
     read(lane, get("/", *[f"{name}: hunter2" for name in names]))
-    for memo in (lane._fields, lane._framing, lane._names, lane._request_lines):
+    for memo in memos(lane):
         assert not any(b"hunter2" in key for key in memo)
 
 
 def test_long_lines_are_not_remembered(lane):
     read(lane, get("/" + "a" * 300, "A: " + "a" * 300, "B" * 100 + ": c"))
-    for memo in (lane._fields, lane._names, lane._request_lines):
-        assert not any(len(key) > 256 for key in memo)
-    assert not any(len(name) > 64 for name in lane._names)
+    for memo in memos(lane):
+        assert not any(len(key) > (64 if memo is lane._names else 2048) for key in memo)
+    assert not any(len(line) > 256 for line in (*lane._lines, *lane._fields))
 
 
 def test_memory_is_bounded(lane, monkeypatch):
     monkeypatch.setattr(module, "_MEMO_ENTRIES", 10)
+    monkeypatch.setattr(module, "_MEMO_SECTIONS", 10)
     for number in range(100):
         data = get(f"/{number}", f"X-{number}: y", f"Host: h{number}", "Connection: close")
         assert read(lane, data).headers[0] == (b"x-%d" % number, b"y")
-        for memo in (lane._fields, lane._framing, lane._names, lane._request_lines):
+        for memo in memos(lane):
             assert len(memo) <= 10
 
 
