@@ -1,4 +1,4 @@
-"""asyncio in a runtime thread: our poller as the loop's selector, and tasks that start at once.
+"""asyncio in a runtime thread: our poller as the loop's selector.
 
 ``create_loop`` gives each runtime thread its loop. On asyncio the poller *is* the selector, so
 connections are served inside ``select()``; other loops (uvloop) watch the poller's own descriptor
@@ -6,14 +6,11 @@ through ``add_reader`` and let it serve whenever something is ready.
 """
 
 import asyncio
-import sys
 import time
-from typing import Any, Callable, Coroutine, Optional, Set
+from typing import Optional
 
 from .. import _loops
 from .poller import Poller
-
-Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
 def create_loop(name: str, poller: Poller) -> asyncio.AbstractEventLoop:
@@ -77,56 +74,3 @@ class LoopDriver:
         heap = self._poller.deadlines.heap
         wait = min(1.0, max(0.0, heap[0][0] - self._poller.now)) if heap else 1.0
         self._timer = self._loop.call_later(wait, self._turn)
-
-
-class EagerTasks:
-    """Starts application coroutines on the caller's stack, as tasks.
-
-    Most applications finish their answer in the first step, before a scheduled task would even
-    have begun. From 3.12 on tasks can do so themselves; below, the task's own first step is taken
-    out of the loop's hands and run here, in the task's context, with ``current_task`` set.
-
-    Attributes:
-        pending: Tasks that did not finish in their first step; asyncio keeps only weak references.
-    """
-
-    __slots__ = ("_loop", "pending")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.pending: Set[asyncio.Task[None]] = set()
-
-    if sys.version_info >= (3, 12):
-
-        def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:  # hot
-            """Run a coroutine until it waits, then leave it to the loop."""
-            task = asyncio.Task(coroutine, loop=self._loop, eager_start=True)
-            if not task.done():
-                self.pending.add(task)
-                task.add_done_callback(self.pending.discard)
-
-    else:
-
-        def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:  # hot
-            """Run a coroutine until it waits, then leave it to the loop."""
-            loop: Any = self._loop
-            first_step: Any = None
-            own: Any = None
-
-            def capture(step: Any, *args: Any, context: Any = None) -> None:
-                nonlocal first_step, own
-                first_step, own = step, context
-
-            try:
-                loop.call_soon = capture
-            except AttributeError:
-                task = loop.create_task(coroutine)
-            else:
-                try:
-                    task = asyncio.Task(coroutine, loop=loop)
-                finally:
-                    del loop.call_soon
-                own.run(first_step)
-            if not task.done():
-                self.pending.add(task)
-                task.add_done_callback(self.pending.discard)

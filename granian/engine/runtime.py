@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     import asyncio
 
     from ..wire.http2.compression import Lexicon
-    from .bridge import EagerTasks
     from .connection import Connection
+    from .tasks import Tasks
     from .tls import TlsContext
 
 _log = logging.getLogger("_granian")
@@ -87,7 +87,7 @@ class Runtime:
         self.linger_time = LINGER_TIME
         self.counters = Counters()
         self.loop: Optional[asyncio.AbstractEventLoop] = None
-        self.tasks: Optional[EagerTasks] = None
+        self.tasks: Optional[Tasks] = None
         self.lane = HeadLane(self.plan.http1.buffer_size)
         self.writer = HeadWriter(date_line(time.time()))
         self.lexicon: Optional[Lexicon] = None
@@ -159,10 +159,11 @@ class Runtime:
         import asyncio
 
         from .adapters import create_application, create_lifecycle
-        from .bridge import EagerTasks, create_loop
+        from .bridge import create_loop
+        from .tasks import create_tasks
 
         loop = self.loop = create_loop(self.plan.loop, self.poller)
-        self.tasks = EagerTasks(loop)
+        self.tasks = create_tasks(loop, self.plan.step_coroutines)
         lifecycle = create_lifecycle(self.engine.target, self)
         try:
             lifecycle.startup(loop)

@@ -14,8 +14,9 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, TypeVar
 from .. import net
 from ..constants import HTTPModes, Interfaces, SSLProtocols, TaskImpl
 from ..engine.adapters import create_application, create_lifecycle
-from ..engine.bridge import EagerTasks, LoopDriver
+from ..engine.bridge import LoopDriver
 from ..engine.runtime import STOPPED, Engine, Runtime
+from ..engine.tasks import EagerTasks
 from ..errors import ConfigurationError, FatalError
 from ..http import HTTP1Settings, HTTP2Settings
 from ..log import LogLevels, configure_logging, logger

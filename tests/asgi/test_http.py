@@ -10,7 +10,7 @@ import pytest
 
 from granian.asgi.application import AsgiApplication
 from granian.asgi.messages import EXTENSIONS
-from granian.engine.bridge import EagerTasks
+from granian.engine.tasks import EagerTasks
 from granian.errors import AppError
 from tests.support.responder import FakeResponder, make_head
 

@@ -2,12 +2,11 @@
 
 import asyncio
 import contextvars
-import gc
 import socket
 
 import pytest
 
-from granian.engine.bridge import EagerTasks, LoopDriver, create_loop
+from granian.engine.bridge import LoopDriver, create_loop
 from granian.engine.poller import Newcomer, create_poller
 from tests.test_waiter import new_loops
 
@@ -45,139 +44,6 @@ def on_stack(loop, call):
     loop.call_soon(guarded)
     loop.run_until_complete(turns())
     return outcome[0]
-
-
-def test_the_first_step_runs_before_spawn_returns(asyncio_loop):
-    order = []
-    tasks = EagerTasks(asyncio_loop)
-
-    async def steps():
-        order.append("first")
-        await asyncio.sleep(0)
-        order.append("second")
-
-    on_stack(asyncio_loop, lambda: (tasks.spawn(steps()), order.append("returned")))
-    assert order == ["first", "returned", "second"]
-
-
-def test_every_loop_runs_the_coroutine(loop):
-    order = []
-    tasks = EagerTasks(loop)
-
-    async def steps():
-        order.append("first")
-        await asyncio.sleep(0)
-        order.append("second")
-
-    on_stack(loop, lambda: tasks.spawn(steps()))
-    assert order == ["first", "second"]
-    assert not tasks.pending
-
-
-def test_the_current_task_is_the_new_one_in_every_step(asyncio_loop):
-    tasks = EagerTasks(asyncio_loop)
-    seen = []
-
-    async def steps():
-        seen.append(asyncio.current_task())
-        await asyncio.sleep(0)
-        seen.append(asyncio.current_task())
-
-    assert on_stack(
-        asyncio_loop, lambda: (tasks.spawn(steps()), asyncio.current_task(asyncio_loop))
-    ) == (None, None)
-    assert seen[0] is seen[1] is not None
-    assert isinstance(seen[0], asyncio.Task)
-
-
-def test_one_task_may_spawn_inside_the_first_step_of_no_other(asyncio_loop):
-    tasks = EagerTasks(asyncio_loop)
-    seen = []
-
-    async def one(name):
-        seen.append(name)
-
-    on_stack(asyncio_loop, lambda: (tasks.spawn(one("a")), tasks.spawn(one("b"))))
-    assert seen == ["a", "b"]
-
-
-def test_a_first_step_has_a_context_of_its_own_and_keeps_it(asyncio_loop):
-    tasks = EagerTasks(asyncio_loop)
-    seen = []
-
-    async def steps():
-        seen.append(VARIABLE.get())
-        VARIABLE.set("inside")
-        await asyncio.sleep(0)
-        seen.append(VARIABLE.get())
-
-    def call():
-        VARIABLE.set("caller")
-        tasks.spawn(steps())
-        return VARIABLE.get()
-
-    assert contextvars.copy_context().run(on_stack, asyncio_loop, call) == "caller"
-    assert seen == ["caller", "inside"]
-
-
-def test_call_soon_is_as_it_was(asyncio_loop):
-    tasks = EagerTasks(asyncio_loop)
-    seen = []
-
-    async def steps():
-        asyncio_loop.call_soon(seen.append, "inside")
-
-    on_stack(asyncio_loop, lambda: tasks.spawn(steps()))
-    assert seen == ["inside"]
-    assert "call_soon" not in vars(asyncio_loop)
-
-
-def test_tasks_are_kept_while_they_wait_and_no_longer(asyncio_loop):
-    tasks = EagerTasks(asyncio_loop)
-    future = asyncio_loop.create_future()
-
-    async def at_once():
-        pass
-
-    async def waits():
-        await future
-
-    on_stack(asyncio_loop, lambda: (tasks.spawn(at_once()), tasks.spawn(waits())))
-    assert len(tasks.pending) == 1
-    on_stack(asyncio_loop, lambda: future.set_result(None))
-    assert not tasks.pending
-
-
-def test_what_a_coroutine_raises_stays_in_its_task(asyncio_loop):
-    tasks = EagerTasks(asyncio_loop)
-    failures = []
-    asyncio_loop.set_exception_handler(lambda loop, context: failures.append(context["exception"]))
-
-    async def raises():
-        raise ValueError
-
-    assert on_stack(asyncio_loop, lambda: tasks.spawn(raises())) is None
-    gc.collect()
-    assert [type(failure) for failure in failures] == [ValueError]
-
-
-def test_a_pending_task_can_be_cancelled(asyncio_loop):
-    tasks = EagerTasks(asyncio_loop)
-    seen = []
-
-    async def waits():
-        try:
-            await asyncio_loop.create_future()
-        finally:
-            seen.append("cancelled")
-
-    on_stack(asyncio_loop, lambda: tasks.spawn(waits()))
-    (task,) = tasks.pending
-    on_stack(asyncio_loop, task.cancel)
-    assert seen == ["cancelled"]
-
-
-# the poller in the loop
 
 
 class Echo:
