@@ -89,6 +89,36 @@ class TestConfiguration:
         configure_logging("debug", {"filters": {}}, json_lines=True)
         assert json.dumps(log.LOGGING_CONFIG) == before
 
+    @pytest.mark.parametrize("json_lines", [False, True])
+    @pytest.mark.parametrize("enabled", [False, True])
+    def test_default_is_the_same_by_hand_and_by_the_library(self, enabled, json_lines):
+        def state():
+            return [
+                (
+                    one.level,
+                    one.propagate,
+                    one.disabled,
+                    [
+                        (type(h), type(h.formatter), h.formatter._fmt, h.formatter.datefmt)
+                        for h in one.handlers
+                    ],
+                    [h.stream for h in one.handlers],
+                )
+                for one in (log.logger, log.access_logger)
+            ]
+
+        configure_logging("warning", None, enabled, json_lines)
+        by_hand = state()
+        configure_logging("warning", {"version": 1}, enabled, json_lines)
+        assert state() == by_hand
+
+    def test_default_that_was_changed_in_place_counts(self, monkeypatch):
+        changed = json.loads(json.dumps(log.LOGGING_CONFIG))
+        changed["loggers"]["granian.access"]["level"] = "ERROR"
+        monkeypatch.setattr(log, "LOGGING_CONFIG", changed)
+        configure_logging("info")
+        assert log.access_logger.level == logging.ERROR
+
     @pytest.mark.parametrize("bad", [{"version": 2}, {"handlers": {"console": {"class": "no.X"}}}])
     def test_unusable_dictionary_is_one_sentence(self, bad):
         with pytest.raises(ConfigurationError, match=r"^The log configuration cannot be used: "):

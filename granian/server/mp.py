@@ -116,7 +116,7 @@ def _interpreter_flags() -> List[str]:
 
 def _import_path() -> List[str]:
     # The empty entry means the current folder of whoever asks; pin it to ours.
-    return [entry or os.getcwd() for entry in sys.path]
+    return [os.fspath(entry) or os.getcwd() for entry in sys.path]
 
 
 def _main_module(assignment: Assignment) -> Tuple[Optional[str], Optional[str]]:

@@ -3,6 +3,7 @@
 import os
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -52,8 +53,8 @@ def test_interactive_main_has_nothing_to_run(main):
 
 
 def test_current_folder_is_pinned(monkeypatch):
-    monkeypatch.setattr(sys, "path", ["", "/a"])
-    assert mp._import_path() == [os.getcwd(), "/a"]
+    monkeypatch.setattr(sys, "path", ["", "/a", Path("/b")])
+    assert mp._import_path() == [os.getcwd(), "/a", "/b"]
 
 
 def test_interpreter_keeps_its_flags():
