@@ -17,7 +17,7 @@ Phases::
 import os
 import socket
 import threading
-from typing import TYPE_CHECKING, Any, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Optional, Set, Tuple
 
 from .._typing import Address
 from ..errors import AppError
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from .runtime import Runtime
+    from .websocket_stream import WebsocketStream
 
 SERVING, LINGER, CLOSED = range(3)
 
@@ -87,6 +88,9 @@ class Http2Stream(Stream):
         connection = self.session.owner
         self.context = connection.context
         self.handler = None
+        if head.upgrade is not None:
+            connection.open_tunnel(self, head, complete)
+            return
         connection.begin(self, head, b"", complete)
 
     def on_data(self, data: bytes, last: bool) -> None:
@@ -194,7 +198,7 @@ def _prepare(runtime: "Runtime") -> Lexicon:
 class Http2Connection(Connection):
     """A connection that speaks HTTP/2."""
 
-    __slots__ = ("_moved_at", "begin", "counters", "session")
+    __slots__ = ("_moved_at", "begin", "counters", "session", "websockets")
 
     def __init__(self, newcomer: Newcomer, runtime: "Runtime") -> None:
         super().__init__(newcomer, runtime)
@@ -203,6 +207,7 @@ class Http2Connection(Connection):
         self.begin = runtime.stream_begin
         self.counters = runtime.counters
         self._moved_at = self.poller.now
+        self.websockets: Set[WebsocketStream] = set()
         self.session = Session(
             runtime.plan,
             lexicon,
@@ -213,6 +218,15 @@ class Http2Connection(Connection):
         )
         self.context = runtime.application.connect(self)
         self.arm(wire.PREFACE_TIMEOUT)
+
+    def open_tunnel(self, stream: Http2Stream, head: RequestHead, complete: bool) -> None:
+        """Answer an extended CONNECT (RFC 8441)."""
+        from . import websocket_stream
+
+        if complete:
+            stream.respond(400, (), b"")  # a tunnel that has ended already
+        else:
+            websocket_stream.upgrade(stream, head, self)
 
     # readiness
 
@@ -359,6 +373,8 @@ class Http2Connection(Connection):
         if self.phase == LINGER:
             self.lose()
         elif self.phase == SERVING:
+            for channel in list(self.websockets):
+                channel.drain()
             self.session.drain(self.poller.now)
             self.flush()
             if self.phase == SERVING:

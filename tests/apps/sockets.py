@@ -5,9 +5,13 @@ import asyncio
 SEEN = []
 """What ended which WebSocket: ``(path, code, reason)``, in order."""
 
+VERSIONS = {}
+"""Path of each WebSocket to the HTTP version that it came by."""
+
 PAGE = b"""<!doctype html><title>waiting</title><script>
 const log = [], bytes = new Uint8Array(70000).fill(7);
-const socket = new WebSocket(`ws://${location.host}/sub`, ["other", "chat"]);
+const address = location.origin.replace("http", "ws") + "/sub";
+const socket = new WebSocket(address, ["other", "chat"]);
 socket.binaryType = "arraybuffer";
 socket.onopen = () => { log.push(socket.protocol, socket.extensions); socket.send("gr\\u00fcn"); };
 socket.onmessage = event => {
@@ -47,6 +51,7 @@ async def serve_page(scope, receive, send):
 
 async def serve_socket(scope, receive, send):
     path = scope["path"]
+    VERSIONS[path] = scope["http_version"]
     await receive()
     if path == "/refuse":
         await send({"type": "websocket.close"})
