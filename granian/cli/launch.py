@@ -72,21 +72,17 @@ def _completion_asked(given: Dict[str, Any]) -> "Optional[tuple[bool, str]]":
 
 def _serve(arguments: Dict[str, Any]) -> int:
     """Read the settings and serve until stopped."""
-    from .apart import Reading
-
-    reading = Reading(arguments, os.environ)
     from .. import cli
-
-    server_class = cli.Server  # imported while the settings are being read
-    from ..config.sources import SettingsError
+    from ..config.sources import SettingsError, resolve
 
     try:
-        plans = reading.result()
+        resolved = resolve(arguments, os.environ)
     except SettingsError as error:
         usage_errors(error.problems)
+    plans = resolved.plans._replace(warnings=resolved.warnings)
     if not plans.worker.target:
         usage_errors(["Missing argument 'APP'. Name an application, such as main:app."])
-    server = server_class.from_plans(plans.supervisor, plans.worker)
+    server = cli.Server.from_plans(plans.supervisor, plans.worker)
     _introduce(server, plans)
     server.serve()
     return 0

@@ -2,8 +2,8 @@
 
 Pydantic does what it is good at here, converting and checking values in one pass over all of them;
 where they come from is ``sources``'s business, so that this model reads neither the environment nor
-files. Importing this module loads pydantic, which takes longer than the rest of the command
-together: only a process that needs settings does it, and no worker ever.
+files. It has the last word on what is valid; ``lane`` spares the command its import, which takes
+longer than the rest of a start together, while nothing is wrong. No worker ever imports it.
 """
 
 import os
@@ -35,7 +35,15 @@ from .options import (
     PATH,
     Option,
 )
-from .values import parse_bool, parse_duration, parse_int, parse_octal
+from .values import (
+    fold,
+    parse_bool,
+    parse_count,
+    parse_duration,
+    parse_float,
+    parse_int,
+    parse_octal,
+)
 
 Layer = Mapping[str, Any]
 """Raw values of one source by name."""
@@ -76,24 +84,6 @@ class _Layered(BaseSettings):
         return tuple(LayerSource(settings_cls, layer) for layer in layers)
 
 
-def _fold(value: Any) -> Any:
-    """Let choices ignore case, and let a TOML integer name an HTTP version."""
-    if isinstance(value, (str, int)) and not isinstance(value, bool):
-        return str(value).strip().lower()
-    return value
-
-
-def _float(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError("not a number")
-    return float(value)
-
-
-def _count(value: Any) -> Union[int, str]:
-    word = _fold(value)
-    return "auto" if word == "auto" else parse_int(value)
-
-
 def _readable(path: "os.PathLike[str]") -> str:
     if not os.access(path, os.R_OK):
         raise ValueError("not readable")
@@ -102,7 +92,7 @@ def _readable(path: "os.PathLike[str]") -> str:
 
 _NUMBERS: Dict[str, Tuple[Any, Any]] = {
     INT: (int, parse_int),
-    FLOAT: (float, _float),
+    FLOAT: (float, parse_float),
     DURATION: (int, parse_duration),
     OCTAL: (int, parse_octal),
 }
@@ -118,11 +108,11 @@ def _type_of(row: Option) -> Any:
         return Annotated[number, BeforeValidator(parser), bounds]
     if row.kind == COUNT:
         number = Annotated[int, Field(ge=row.minimum, le=row.maximum)]
-        return Annotated[Union[Literal["auto"], number], BeforeValidator(_count)]
+        return Annotated[Union[Literal["auto"], number], BeforeValidator(parse_count)]
     if row.kind == BOOL:
         return Annotated[bool, BeforeValidator(parse_bool)]
     if row.kind == CHOICE:
-        return Annotated[Literal[row.choices], BeforeValidator(_fold)]
+        return Annotated[Literal[row.choices], BeforeValidator(fold)]
     if row.kind in (FILE, DIRECTORY):
         there = FilePath if row.kind == FILE else DirectoryPath
         return Annotated[there, AfterValidator(_readable)]

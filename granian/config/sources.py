@@ -13,6 +13,7 @@ import sys
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..errors import ConfigurationError
+from . import lane
 from .options import (
     CANONICAL,
     CONFIG_OPTION,
@@ -348,6 +349,14 @@ class _Reading:
         return folded
 
     def _convert(self, layers: Iterable[Layer], merged: Layer) -> Dict[str, Any]:
+        raw = tuple({name: given.value for name, given in layer.items()} for layer in layers)
+        try:
+            return lane.converted(raw)
+        except lane.Declined:
+            return self._judge(raw, merged)
+
+    def _judge(self, raw: Tuple[Dict[str, Any], ...], merged: Layer) -> Dict[str, Any]:
+        """Let the model decide, and word what it refuses."""
         # Pydantic scans every installed package for plugins when it makes its first model, and
         # would run them here. The application's own models still get theirs.
         before = os.environ.get("PYDANTIC_DISABLE_PLUGINS")
@@ -361,7 +370,6 @@ class _Reading:
                 del os.environ["PYDANTIC_DISABLE_PLUGINS"]
             else:
                 os.environ["PYDANTIC_DISABLE_PLUGINS"] = before
-        raw = tuple({name: given.value for name, given in layer.items()} for layer in layers)
         try:
             return converted(raw)
         except ValidationError as error:

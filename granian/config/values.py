@@ -7,7 +7,8 @@ every version of the libraries beneath. Standard library only; pure functions.
 
 import os
 import re
-from typing import Any, Callable, Dict, Iterable, List, Optional
+from math import isfinite
+from typing import Any, Callable, Dict, Iterable, List, Optional, Union
 
 from .options import (
     BOOL,
@@ -57,6 +58,39 @@ def parse_int(value: Any) -> int:
         return int(value)
     except ValueError:
         raise ValueError(f"{value!r} is not a valid integer") from None
+
+
+def parse_float(value: Any) -> float:
+    """Read a finite number, refusing booleans.
+
+    Raises:
+        ValueError: When it is none.
+    """
+    if not isinstance(value, bool) and isinstance(value, (int, float, str)):
+        try:
+            number = float(value)
+        except (OverflowError, ValueError):
+            pass  # told below, like everything that is no finite number
+        else:
+            if isfinite(number):
+                return number
+    raise ValueError(f"{value!r} is not a valid number")
+
+
+def parse_count(value: Any) -> Union[int, str]:
+    """Read a whole number or ``auto``.
+
+    Raises:
+        ValueError: When it is neither.
+    """
+    return "auto" if fold(value) == "auto" else parse_int(value)
+
+
+def fold(value: Any) -> Any:
+    """Let choices ignore case, and let a TOML integer name an HTTP version."""
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
+        return str(value).strip().lower()
+    return value
 
 
 def parse_duration(value: Any) -> int:
@@ -134,7 +168,7 @@ _PARSERS: Dict[str, Callable[[Any], Any]] = {
     BOOL: parse_bool,
     INT: parse_int,
     COUNT: parse_int,
-    FLOAT: float,
+    FLOAT: parse_float,
     DURATION: parse_duration,
     OCTAL: parse_octal,
 }

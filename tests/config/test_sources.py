@@ -419,10 +419,10 @@ def test_logging_configuration_that_is_none(tmp_path, name, text, end):
 
 def test_pydantic_plugins_are_off_only_here(monkeypatch):
     monkeypatch.delenv("PYDANTIC_DISABLE_PLUGINS", raising=False)
-    resolve({}, {})
+    problems({"port": "x"})
     assert "PYDANTIC_DISABLE_PLUGINS" not in os.environ
     monkeypatch.setenv("PYDANTIC_DISABLE_PLUGINS", "one")
-    resolve({}, {})
+    problems({"port": "x"})
     assert os.environ["PYDANTIC_DISABLE_PLUGINS"] == "one"
 
 
