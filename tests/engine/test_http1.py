@@ -1364,3 +1364,59 @@ def test_idle_means_that_nothing_of_the_peers_is_lost():
     served.receive(get("/2"))
     served.connection.respond(200, (), b"")
     assert not served.connection.idle
+
+
+# an application that waits on its own thread (WSGI)
+
+
+def test_a_body_is_pulled_piece_by_piece():
+    served = Served().receive(expecting(length=9))
+    served.sock.feed(b"one", b"two", b"end" + get("/next"))
+    pieces = [served.connection.pull_body() for _ in range(4)]
+    assert pieces == [b"one", b"two", b"end", b""]
+    assert served.sent() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert served.connection.deadline == float("inf")
+    served.connection.respond(200, (), b"")
+    served.run_posted()
+    assert served.application.heads[1].path == "/next"
+
+
+def test_chunk_framing_is_no_piece():
+    served = Served().receive(chunked(end=b""))
+    served.sock.feed(b"3;ext", b"\r\n", b"abc", b"\r\n0\r\n", b"\r\n")
+    assert served.connection.pull_body() == b"abc"
+    assert served.connection.pull_body() == b""
+
+
+def test_a_broken_chunk_that_was_pulled_is_refused():
+    served = Served().receive(chunked(end=b""))
+    served.sock.feed(b"zz\r\n")
+    with pytest.raises(ConnectionError):
+        served.connection.pull_body()
+    assert only_response(served).status == 400
+    with pytest.raises(ConnectionError):
+        in_closed_body().connection.pull_body()
+
+
+def test_a_broken_chunk_that_was_pulled_after_the_answer_began():
+    served = Served().receive(chunked(end=b""))
+    served.connection.start(200, ())
+    served.sent()
+    served.sock.feed(b"zz\r\n")
+    with pytest.raises(ConnectionError):
+        served.connection.pull_body()
+    assert served.phase == "closed"
+
+
+def in_closed_body():
+    served = in_body()
+    served.connection.lose()
+    return served
+
+
+def test_a_body_that_ends_early_is_an_error_to_who_pulls():
+    served = in_body()
+    served.sock.feed(b"")
+    with pytest.raises(ConnectionError):
+        served.connection.pull_body()
+    assert served.phase == "closed"
