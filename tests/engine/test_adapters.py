@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from granian.engine.adapters import Lifecycle, create_application, create_lifecycle
-from granian.engine.bridge import EagerTasks
+from granian.engine.tasks import EagerTasks
 from granian.errors import FatalError
 from granian.plan import StaticPlan, WorkerPlan
 from tests.support.responder import FakeResponder, make_head
