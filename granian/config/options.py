@@ -283,7 +283,7 @@ OPTIONS: Tuple[Option, ...] = (
         "loop_opt",
         BOOL,
         WORKERS,
-        "No effect: coroutines are always stepped by the event loop's tasks",
+        "Step coroutines without asyncio tasks, below Python 3.12",
         default=False,
         flags=("--opt", "--loop-opt"),
     ),
