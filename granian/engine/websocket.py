@@ -217,7 +217,8 @@ class WebsocketConnection(Connection):
             message = next_message()
         if session.phase == SESSION_CLOSED:
             self._end()
-        elif not turn:
+        elif not turn or session.unfinished:
+            session.unfinished = False
             self._continue_later()
 
     def _reply(self) -> None:

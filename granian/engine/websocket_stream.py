@@ -196,7 +196,8 @@ class WebsocketStream:
             if session.failed:
                 self._connection.counters.websockets_err += 1
             self._end(session.close_code, session.close_reason)
-        elif not turn:
+        elif not turn or session.unfinished:
+            session.unfinished = False
             self._continue_later()
         elif not self._paused and self.phase != CLOSED:
             if self._over:

@@ -44,9 +44,12 @@ def run(session, octets, cuts, close_at):
             message = session.next_message()
             seen += session.replies
             session.replies.clear()
-            if message is None:
+            if message is not None:
+                seen.append(message)
+            elif session.unfinished:
+                session.unfinished = False
+            else:
                 break
-            seen.append(message)
     return seen, session.phase, session.close_code, session.close_reason, session.pongs
 
 

@@ -35,6 +35,10 @@ NO_CODE = 1005
 MAX_REASON = 123
 """Octets of a close reason: 125 for a control frame, two of them the code (section 5.5)."""
 
+JUDGED = 64
+"""Frames that wsproto decides on before others have their turn: each costs as much as ten of the
+lane's, and a flood of pings or fragments is made of nothing else."""
+
 COMPRESSED_FROM = 64
 """Octets below which a message leaves uncompressed, which any message may (RFC 7692 section 6)."""
 
@@ -94,6 +98,7 @@ class Session:
         failed: The peer broke the protocol or a limit.
         replies: Frames owed to the peer: pongs, and a close that answers or refuses.
         pongs: Pongs received so far.
+        unfinished: There may be more in hand: call again, in another turn. Reset by the caller.
     """
 
     __slots__ = (
@@ -112,6 +117,7 @@ class Session:
         "phase",
         "pongs",
         "replies",
+        "unfinished",
     )
 
     def __init__(
@@ -132,6 +138,7 @@ class Session:
         self.failed = False
         self.replies: List[bytes] = []
         self.pongs = 0
+        self.unfinished = False
 
     def feed(self, data: bytes) -> None:
         """Add octets received; dropped once the session is CLOSED."""
@@ -141,7 +148,9 @@ class Session:
         self._at = 0
 
     def next_message(self, received: bytes = b"") -> Optional[Message]:  # hot
-        """Return the next whole message; None when more octets are needed or none will follow.
+        """Return the next whole message, or None.
+
+        None when more octets are needed, when none will follow, or when it is ``unfinished``.
 
         Args:
             received: Octets to add first, as ``feed`` does.
@@ -151,6 +160,7 @@ class Session:
             held = self._data
             self._data = received if at == len(held) else held[at:] + received
             self._at = 0
+        judged = 0
         while self.phase != CLOSED:
             data = self._data
             at = self._at
@@ -169,6 +179,10 @@ class Session:
                     continue
                 if result == INCOMPLETE:
                     return None
+            if judged == JUDGED:
+                self.unfinished = True
+                return None
+            judged += 1
             size = self._owed or frame_size(data, at)
             if not size:
                 return None

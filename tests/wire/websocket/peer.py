@@ -48,9 +48,12 @@ def messages(session):
     taken = []
     while True:
         message = session.next_message()
-        if message is None:
+        if message is not None:
+            taken.append(message)
+        elif session.unfinished:
+            session.unfinished = False
+        else:
             return taken
-        taken.append(message)
 
 
 def parse(octets):

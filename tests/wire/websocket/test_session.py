@@ -15,6 +15,7 @@ from granian.wire.websocket.session import (
     CLOSED,
     CLOSING,
     COMPRESSED_FROM,
+    JUDGED,
     OPEN,
     TRANSITIONS,
     Session,
@@ -84,6 +85,17 @@ def test_an_idle_session_holds_no_octets():
     session, _ = fed(frame(PING))
     assert session._data == b""
     assert sys.getsizeof(session) < 400
+
+
+def test_a_flood_of_odd_frames_is_decided_on_in_turns():
+    session = Session(PLAN)
+    session.feed(frame(PING, b"p") * (JUDGED + 1) + frame(TEXT, "behind"))
+    assert session.next_message() is None
+    assert session.unfinished
+    assert len(session.replies) == JUDGED
+    session.unfinished = False
+    assert session.next_message() == "behind"
+    assert not session.unfinished
 
 
 def test_pongs_are_counted():
