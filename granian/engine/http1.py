@@ -741,7 +741,7 @@ class Http1Connection(Connection):
 
     def _upgrade(self, head: RequestHead) -> bool:
         """Become another protocol if the peer offers one we speak; False serves the request."""
-        if not self.runtime.plan.websockets or self.loop is None:
+        if not self.runtime.plan.websockets or self.runtime.plan.interface == "wsgi":
             return False
         from . import websocket
 

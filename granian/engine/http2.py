@@ -185,7 +185,7 @@ def _prepare(runtime: "Runtime") -> Lexicon:
         if runtime.lexicon is None:
             lexicon = Lexicon()
             lexicon.set_date(runtime.writer.date[6:-2])
-            if runtime.loop is None:
+            if runtime.plan.interface == "wsgi":
                 from .blocking import begin_blocking
 
                 runtime.stream_begin = begin_blocking(runtime)

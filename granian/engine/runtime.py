@@ -73,6 +73,7 @@ class Runtime:
 
     Attributes:
         application: The interface around the target (``waist.Application``).
+        guests: Runtimes whose exchanges are posted to this one's application.
         lane: Reads heads; its memos are this thread's.
         writer: Renders heads; likewise.
         linger_time: Seconds that a half-closed connection waits for the peer's end.
@@ -102,6 +103,7 @@ class Runtime:
         )
         self.started = threading.Event()
         self.failure: Optional[BaseException] = None
+        self.guests: Sequence[Runtime] = ()
         self._drain_at_start = False
 
     def _create_poller(self) -> Poller:
@@ -275,6 +277,8 @@ class Runtime:
             return
         if len(self.poller.connections) > 1 or self.poller.newcomers:
             return
+        if not all(guest.stopped for guest in self.guests):
+            return  # each will call again when it has ended
         pending = self.tasks.pending if self.tasks is not None else None
         if pending:
             for task in list(pending):
@@ -344,6 +348,10 @@ class Engine:
                 from .threads import BlockingRuntime
 
                 return [BlockingRuntime(self, 0)]
+        elif self.plan.runtime_mode == "mt" and self.plan.runtime_threads > 1:
+            from .posted import create_runtimes
+
+            return create_runtimes(self, self.plan.runtime_threads)
         return [Runtime(self, index) for index in range(count)]
 
     def start(self) -> None:

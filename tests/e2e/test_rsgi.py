@@ -123,8 +123,14 @@ class App:
 
 @pytest.fixture(scope="module", params=MODES.values(), ids=MODES)
 def server(request):
-    with EngineServer(App(), "rsgi", **request.param) as running:
+    mode = {**request.param, "http1": {"header_read_timeout": 300.0}}
+    with EngineServer(App(), "rsgi", **mode) as running, Wire(running.address) as wire:
+        if mode.get("runtime_mode") == "mt":
+            # It stays on the first runtime, so that the next ones come to those that post.
+            assert wire.exchange(get("/info")).status == 200
         yield running
+        if mode.get("runtime_mode") == "mt":
+            assert running.engine.runtimes[1].counters.requests_handled > 20
 
 
 @pytest.fixture(params=["HTTP/1.1", "HTTP/2"])
