@@ -11,8 +11,8 @@ from granian.config.settings import converted
 
 pytest.importorskip("hypothesis", reason="has no wheel for every build")
 
-from hypothesis import HealthCheck, given, settings  # noqa: E402 - after the check above
-from hypothesis import strategies as st  # noqa: E402 - likewise
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 HERE = Path(__file__)
 
