@@ -342,7 +342,9 @@ class AccessLine:
         try:
             self._format % _Sample(self._atoms(0.0, 0.0, {**sample, "headers": ()}, 200))
         except (KeyError, TypeError, ValueError) as error:
-            raise ConfigurationError(f"The access log format cannot be used: {error}") from None
+            raise ConfigurationError(
+                f"The access log format cannot be used: {error.args[0]}"
+            ) from None
 
 
 class _Sample(Dict[str, Any]):

@@ -171,7 +171,8 @@ def _checks(resolved: Resolved, names: Tuple[str, ...]) -> List[Tuple[str, Calla
 
     supervisor, worker = resolved.plans.supervisor, resolved.plans.worker
     checks: List[Tuple[str, Callable[[], str]]] = []
-    if "files" in names and (supervisor.pid_file or supervisor.uds or worker.env_files):
+    named = (supervisor.pid_file, supervisor.uds, worker.env_files, worker.log_config)
+    if "files" in names and any(named):
         checks.append(("files", lambda: files(supervisor, worker)))
     if "tls" in names and worker.tls is not None:
         checks.append(("certificate", lambda: certificate(worker)))

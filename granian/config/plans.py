@@ -9,11 +9,14 @@ the standard library only.
 
 import ipaddress
 import os
+import re
 import sys
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .._compat import BUILD_GIL
+from .._loops import loops
 from ..errors import ConfigurationError
+from ..log import log_request_builder
 from ..plan import (
     Http1Plan,
     Http2Plan,
@@ -157,6 +160,7 @@ class _Making:
         values = self.values
         self._check_address()
         self._check_workers(worker)
+        self._check_words(worker)
         for name, instead in _WITHOUT_EFFECT.items():
             if self.values[name]:
                 self._warn(f"{{0}} has no effect: {instead}.", name)
@@ -304,7 +308,7 @@ class _Making:
     def _health_path(self) -> Optional[str]:
         path: Optional[str] = self.values["health_path"]
         if path is not None and not path.startswith("/"):
-            self._refuse(f"{{0}} must start with a slash, as in /{path}.", "health_path")
+            self._refuse(f"{{0}} must start with a slash, as in /{_braced(path)}.", "health_path")
         return path
 
     def _forwarded_allow_ips(self) -> Tuple[str, ...]:
@@ -315,7 +319,8 @@ class _Making:
             except ValueError:
                 if host not in ("*", "unix"):
                     self._refuse(
-                        f"{{0}}: {host!r} is neither an address, nor a network, nor unix, nor *.",
+                        f"{{0}}: {_braced(repr(host))} is neither an address, nor a network, "
+                        "nor unix, nor *.",
                         "forwarded_allow_ips",
                     )
         return hosts
@@ -333,10 +338,8 @@ class _Making:
     def _check_workers(self, worker: WorkerPlan) -> None:
         processors = available_processors()
         if self.workers > processors:
-            self._warn(
-                f"{{0}} is {self.workers}, but there are {processors} processors to use.",
-                "workers",
-            )
+            there_are = "is 1 processor" if processors == 1 else f"are {processors} processors"
+            self._warn(f"{{0}} is {self.workers}, but there {there_are} to use.", "workers")
         if worker.interface == "wsgi" and self.values["blocking_threads"] is not None:
             enough = 2 * processors + 1
             if worker.blocking_threads > enough:
@@ -345,6 +348,25 @@ class _Making:
                     "application that waits a lot.",
                     "blocking_threads",
                 )
+
+    def _check_words(self, worker: WorkerPlan) -> None:
+        """Refuse words that only a worker would stumble over, once for each of them."""
+        if worker.interface != "wsgi" and worker.loop not in loops:
+            known = ", ".join(loops.keys())
+            self._refuse(f"{{0}}: {worker.loop} is not installed; there are {known}.", "loop")
+        for pattern in self.values["reload_ignore_patterns"] or ():
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                self._refuse(
+                    f"{{0}}: {_braced(repr(pattern))} is no regular expression: {error}.",
+                    "reload_ignore_patterns",
+                )
+        if worker.log_access and worker.log_access_format:
+            try:
+                log_request_builder(worker.log_access_format)
+            except ConfigurationError as error:
+                self._refuse(f"{{0}}: {_braced(str(error))}.", "log_access_fmt")
 
     def _replacement(self) -> Tuple[Optional[float], Optional[int]]:
         lifetime = _seconds(self.values["workers_lifetime"])
@@ -416,6 +438,11 @@ def _absolute(path: Optional[str]) -> Optional[str]:
 
 def _absolutes(paths: Optional[Sequence[str]]) -> Tuple[str, ...]:
     return tuple(os.path.abspath(path) for path in paths or ())
+
+
+def _braced(text: str) -> str:
+    """Protect a text of the operator's from the template it is put into."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _route(path: str) -> str:

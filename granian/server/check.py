@@ -11,12 +11,13 @@ from typing import List
 from .. import net
 from .._internal import load_target
 from ..errors import FatalError
+from ..log import configure_logging
 from ..plan import SupervisorPlan, WorkerPlan
 from .environment import Environment
 
 
 def files(supervisor: SupervisorPlan, worker: WorkerPlan) -> str:
-    """Check that files to be written can be, and that env files can be read."""
+    """Check that files to be written can be, and that those to be read make sense."""
     found: List[str] = []
     for path in (supervisor.pid_file, supervisor.uds):
         if path is None:
@@ -28,6 +29,9 @@ def files(supervisor: SupervisorPlan, worker: WorkerPlan) -> str:
             raise FatalError(f"{path} cannot be created: {folder} is not writable")
         found.append(path)
     Environment(worker.env_files).apply()
+    if worker.log_config is not None:
+        configure_logging(worker.log_level, worker.log_config, worker.log_enabled, worker.log_json)
+        found.append("logging configuration")
     return ", ".join([*found, *worker.env_files])
 
 

@@ -234,3 +234,21 @@ def test_permissions_without_a_socket_are_a_warning():
 def test_settings_without_effect_are_said_to_be(settings, start):
     (warning,) = make_plans(settings).warnings
     assert warning.startswith(start)
+
+
+def test_words_that_a_worker_would_stumble_over_are_refused_once():
+    (problem,) = refusals(loop="winloop")
+    assert problem.startswith("--loop: winloop is not installed; there are auto, asyncio")
+    assert make_plans({"loop": "winloop", "interface": "wsgi"}).worker.loop == "winloop"
+    (problem,) = refusals(reload_ignore_patterns=["ok$", "[{"])
+    assert problem.startswith("--reload-ignore-patterns: '[{' is no regular expression: ")
+    (problem,) = refusals(log_access_enabled=True, log_access_fmt="%(nope{X})s")
+    assert problem.startswith("--access-log-fmt: The access log format cannot be used: ")
+    assert make_plans({"log_access_fmt": "%(nope)s"}).worker.log_access_format == "%(nope)s"
+
+
+def test_braces_in_values_are_only_braces():
+    (problem,) = refusals(health_path="{0}")
+    assert problem == "--health-path must start with a slash, as in /{0}."
+    (problem,) = refusals(forwarded_allow_ips=["{9}"])
+    assert "'{9}' is neither" in problem

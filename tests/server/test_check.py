@@ -42,6 +42,12 @@ def test_files_to_be_written_need_their_folder(tmp_path):
         files(SupervisorPlan(uds=str(tmp_path / "no" / "socket")), WorkerPlan())
 
 
+def test_a_logging_configuration_must_make_sense():
+    bad = {"version": 1, "handlers": {"x": {"class": "nowhere.Nothing"}}}
+    with pytest.raises(FatalError, match="The log configuration cannot be used"):
+        files(SupervisorPlan(), WorkerPlan(log_config=bad))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_files_to_be_written_need_permission(tmp_path):
     tmp_path.chmod(0o500)
