@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+from granian.rsgi import WebsocketMessageType
+
 BIG = b"0123456789abcdef" * 200_000
 
 
@@ -13,6 +15,16 @@ async def asgi(scope, receive, send):
             await send({"type": message["type"] + ".complete"})
             if message["type"] == "lifespan.shutdown":
                 return
+    if scope["type"] == "websocket":
+        await receive()
+        await send(
+            {"type": "websocket.accept", "headers": [(b"x-version", scope["scheme"].encode())]}
+        )
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            await send({"type": "websocket.send", "text": message["text"]})
     body = b""
     while True:
         message = await receive()
@@ -63,6 +75,13 @@ def facts(scope):
 
 
 async def rsgi(scope, protocol):
+    if scope.proto == "ws":
+        transport = await protocol.accept()
+        while True:
+            message = await transport.receive()
+            if message.kind == WebsocketMessageType.close:
+                return
+            await transport.send_str(message.data)
     body = await protocol()
     if scope.path == "/stream":
         transport = protocol.response_stream(200, [("content-type", "text/plain")])

@@ -235,3 +235,47 @@ def test_a_reset_reaches_the_application(asgi):
         while b"hello" not in got:
             got += sock.recv(1000)
         assert got.count(b"hello") == 1
+
+
+@pytest.mark.parametrize("interface", ["asgi", "rsgi"])
+def test_a_websocket_on_a_stream(interface):
+    from h2.config import H2Configuration
+    from h2.connection import H2Connection
+    from h2.events import DataReceived, RemoteSettingsChanged, ResponseReceived
+    from wsproto.frame_protocol import FrameProtocol
+
+    fields = [
+        (b":method", b"CONNECT"),
+        (b":protocol", b"websocket"),
+        (b":scheme", b"http"),
+        (b":path", b"/"),
+        (b":authority", b"localhost"),
+        (b"sec-websocket-version", b"13"),
+    ]
+    server = GranianServer(f"tests.apps.streams:{interface}", interface)
+    with server, socket.create_connection(server.address, timeout=5) as sock:
+        client = H2Connection(H2Configuration(header_encoding=None))
+        client.initiate_connection()
+        frames = FrameProtocol(client=True, extensions=[])
+        got = []
+
+        def until(kind):
+            while True:
+                sock.sendall(client.data_to_send())
+                got.extend(client.receive_data(sock.recv(65_536)))
+                found = [event for event in got if isinstance(event, kind)]
+                if found:
+                    return found[-1]
+
+        until(RemoteSettingsChanged)
+        assert client.remote_settings.enable_connect_protocol == 1
+        client.send_headers(1, fields)
+        assert dict(until(ResponseReceived).headers)[b":status"] == b"200"
+        for text in ("one", "two"):
+            client.send_data(1, frames.send_data(text, True))
+            frames.receive_bytes(until(DataReceived).data)
+            assert [item.payload for item in frames.received_frames()] == [text]
+            got.clear()
+        client.send_data(1, frames.close(1000))
+        frames.receive_bytes(until(DataReceived).data)
+        assert [item.opcode.name for item in frames.received_frames()] == ["CLOSE"]

@@ -248,15 +248,15 @@ class Session:
         self.decoder = Decoder(lexicon, limits.max_headers_size, FIELDS_MAX)
         self.encoder = Encoder()
         self._closed: Dict[int, Optional[StreamClosedBy]] = {}
+        self.connect_protocol = plan.websockets and plan.interface != "wsgi"
         settings: Dict[int, int] = {
             SettingCodes.MAX_CONCURRENT_STREAMS: self._max_streams,
             SettingCodes.INITIAL_WINDOW_SIZE: stream_window,
             SettingCodes.MAX_FRAME_SIZE: self._max_frame,
             SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_headers_size,
-            SettingCodes.ENABLE_CONNECT_PROTOCOL: int(plan.websockets),
+            SettingCodes.ENABLE_CONNECT_PROTOCOL: int(self.connect_protocol),
             _NO_RFC7540_PRIORITIES: 1,
         }
-        self.connect_protocol = plan.websockets
         self.judge = Judge(settings, self.decoder, self.encoder, self._closed)
         self._window = WindowManager(connection_window)
         self.judge._inbound_flow_control_window_manager = self._window
