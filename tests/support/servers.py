@@ -194,7 +194,8 @@ class EngineServer:
         from granian.plan import Http1Plan, WorkerPlan
 
         http1 = Http1Plan(**plan.pop("http1", {}))
-        self.plan = WorkerPlan(interface=interface, loop="asyncio", http1=http1, **plan)
+        plan.setdefault("loop", "asyncio")
+        self.plan = WorkerPlan(interface=interface, http1=http1, **plan)
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind(("127.0.0.1", 0))
