@@ -8,11 +8,13 @@ from ._version import __version__
 from .net import SocketHolder
 from .net import SocketSpec as ListenerSpec
 from .net import UnixSocketSpec as UnixListenerSpec
+from .rsgi import Headers as RSGIHeaders
 from .rsgi import HTTPProtocol as RSGIHTTPProtocol
 from .rsgi import ProtocolClosed as RSGIProtocolClosed
 from .rsgi import ProtocolError as RSGIProtocolError
-from .rsgi import Scope as RSGIScope
+from .rsgi import Scope as RSGIHTTPScope
 from .rsgi import WebsocketProtocol as RSGIWebsocketProtocol
+from .rsgi.http import HTTPStreamTransport as RSGIHTTPStreamTransport
 from .rsgi.scope import WebsocketScope as RSGIWebsocketScope
 from .rsgi.websocket import WebsocketMessage as RSGIWebsocketMessage
 from .rsgi.websocket import WebsocketTransport as RSGIWebsocketTransport
@@ -24,9 +26,11 @@ __all__ = [
     "ListenerSpec",
     "ProcInfoCollector",
     "RSGIHTTPProtocol",
+    "RSGIHTTPScope",
+    "RSGIHTTPStreamTransport",
+    "RSGIHeaders",
     "RSGIProtocolClosed",
     "RSGIProtocolError",
-    "RSGIScope",
     "RSGIWebsocketMessage",
     "RSGIWebsocketProtocol",
     "RSGIWebsocketScope",

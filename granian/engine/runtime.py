@@ -111,6 +111,11 @@ class Runtime:
 
     # any thread
 
+    @property
+    def gauges(self) -> Dict[str, int]:
+        """What only some kinds of runtime count."""
+        return {}
+
     def post(self, call: Callable[[], None]) -> None:
         """Run ``call`` on this runtime's thread."""
         self._wakeup.post(call)
@@ -437,6 +442,9 @@ class Engine:
             for name in Counters.__slots__
         }
         total["connections_active"] = self.connection_count
+        for runtime in self.runtimes:
+            for name, value in runtime.gauges.items():
+                total[name] = total.get(name, 0) + value
         return total
 
     def describe(self) -> Dict[str, Any]:

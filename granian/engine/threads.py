@@ -20,9 +20,9 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Deque, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional, Tuple
 
-from .._compat import gil_enabled
+from .._compat import HAS_EPOLL, gil_enabled
 from .poller import Poller
 from .runtime import Runtime
 from .shared import SharedPoller
@@ -65,6 +65,7 @@ class Crew:
 
     Attributes:
         busy_since: When the leader began a call that nobody stands in for; 0.0 if it did not.
+        busy_time: Seconds spent serving, by all threads together.
         slowness: How much the recent calls have been blocking, from 0.0 to 1.0.
     """
 
@@ -83,6 +84,7 @@ class Crew:
         self._sentinel: Optional[threading.Thread] = None
         self._work: Callable[[Hand], None] = self._share if poller.one_shot else self._take_turns
         self.busy_since = 0.0
+        self.busy_time = 0.0
         self.slowness = 0.0
 
     # any thread
@@ -93,9 +95,9 @@ class Crew:
         return len(self._hands)
 
     @property
-    def idle(self) -> int:
-        """Threads that do nothing, the one that polls not counted."""
-        return len(self._parked)
+    def waiting(self) -> int:
+        """Ready connections that no thread has come to yet."""
+        return len(self._ready)
 
     def stop(self) -> None:
         """Have every thread end when it has served what it serves."""
@@ -200,7 +202,9 @@ class Crew:
                 if self._dozing:
                     self._bell.set()
             poller.serve(fd, event)
-            if clock() - start > TICK:
+            took = clock() - start
+            self.busy_time += took
+            if took > TICK:
                 self.slowness += (1.0 - self.slowness) * _RISE
             else:
                 self.slowness -= self.slowness * _DECAY
@@ -278,6 +282,7 @@ class Crew:
                 self._start(leading=False)
             for fd, event in events:
                 poller.serve(fd, event)
+            self.busy_time += time.monotonic() - served
 
 
 class BlockingRuntime(Runtime):
@@ -292,13 +297,23 @@ class BlockingRuntime(Runtime):
         self._halted = False
 
     def _create_poller(self) -> Poller:
-        return SharedPoller(self._welcome, self._on_second, not gil_enabled())
+        return SharedPoller(self._welcome, self._on_second, HAS_EPOLL and not gil_enabled())
 
     def _serve_blocking(self) -> None:
         self.crew.run()
         self.crew.join(0.0 if self._halted else _JOIN)
 
     # any thread
+
+    @property
+    def gauges(self) -> Dict[str, int]:
+        """Threads, what waits for them, and how long they have worked in microseconds."""
+        crew = self.crew
+        return {
+            "blocking_threads": crew.size,
+            "blocking_queue": crew.waiting,
+            "blocking_busy_cumulative": int(crew.busy_time * 1e6),
+        }
 
     def post_to(self, connection: Any, call: Callable[[], None]) -> None:
         """Run ``call`` when the connection is released, or here if nobody owns it."""

@@ -267,3 +267,16 @@ def test_stopping_waits_for_nobody_it_cannot_wake(shift):
     one.crew.stop()
     one.crew.join(0.05)
     assert one.crew.size >= 1
+
+
+def test_what_is_counted(shift):
+    one = shift(limit=2)
+    one.hold(1, 2)
+    one.ready(1, 2, 3, 4)
+    one.wait_begun(2)
+    assert one.crew.size == 2
+    assert one.crew.waiting == 2
+    one.gates[1].set()
+    one.gates[2].set()
+    one.wait_served(4)
+    wait_until(lambda: one.crew.busy_time > threads.TICK, what="time at work")
