@@ -6,12 +6,15 @@ here too, each into a module of its own that is imported only then.
 
 import os
 import sys
-from typing import Any, Dict, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence
 
 from ..config.options import COMMANDS, SETTINGS, SHELLS
 from ..config.values import complaint
 from .parser import make_command, usage_errors
 from .terminal import say, shows_panels
+
+if TYPE_CHECKING:
+    from ..config.plans import Plans
 
 _COMMANDS = {row.name: row for row in COMMANDS}
 
@@ -72,7 +75,7 @@ def _completion_asked(given: Dict[str, Any]) -> "Optional[tuple[bool, str]]":
 
 def _serve(arguments: Dict[str, Any]) -> int:
     """Read the settings and serve until stopped."""
-    from .. import cli
+    from .. import cli as package  # where extensions put a server of theirs
     from ..config.sources import SettingsError, resolve
 
     try:
@@ -82,13 +85,13 @@ def _serve(arguments: Dict[str, Any]) -> int:
     plans = resolved.plans._replace(warnings=resolved.warnings)
     if not plans.worker.target:
         usage_errors(["Missing argument 'APP'. Name an application, such as main:app."])
-    server = cli.Server.from_plans(plans.supervisor, plans.worker)
+    server = package.Server.from_plans(plans.supervisor, plans.worker)
     _introduce(server, plans)
     server.serve()
     return 0
 
 
-def _introduce(server: Any, plans: Any) -> None:
+def _introduce(server: Any, plans: "Plans") -> None:
     """Say what gives pause, and let the server say what it is once it is bound."""
     logged = plans.worker.log_enabled
     if logged and shows_panels(sys.stdout, os.environ) and not plans.worker.log_json:

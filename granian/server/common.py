@@ -153,8 +153,12 @@ class AbstractServer:
         ``more`` takes every other setting of the command by its name in a configuration file
         (``workers_max_requests=1000``) and the keywords of the 1.x line.
         """
+        made: Optional[Tuple[SupervisorPlan, WorkerPlan]] = more.pop("plans", None)
+        if made is not None:
+            self._settle(made[0], made[1], reload_filter)
+            return
         keywords = dict(locals())
-        for name in ("self", "more", "__class__"):
+        for name in ("self", "more", "made", "__class__"):
             keywords.pop(name, None)
         for name, value in more.items():
             keywords[ALIASES.get(name, name)] = value
@@ -165,10 +169,11 @@ class AbstractServer:
 
     @classmethod
     def from_plans(cls, supervisor: SupervisorPlan, worker: WorkerPlan) -> "AbstractServer":
-        """Make a server from plans that the command has made already."""
-        server = cls.__new__(cls)
-        server._settle(supervisor, worker, None)
-        return server
+        """Make a server from plans that the command has made already.
+
+        It passes through the constructor, which extensions override to add a keyword of theirs.
+        """
+        return cls(worker.target, plans=(supervisor, worker))
 
     def _settle(
         self, supervisor: SupervisorPlan, worker: WorkerPlan, reload_filter: Optional[Any]

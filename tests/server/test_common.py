@@ -183,6 +183,23 @@ def test_made_from_plans():
     server.crew.close()
 
 
+def test_an_extension_may_add_keywords_to_what_the_command_makes():
+    class Filter:
+        pass
+
+    class Extended(MPServer):
+        def __init__(self, *args, **kwargs):
+            kwargs["reload_filter"] = Filter
+            super().__init__(*args, **kwargs)
+
+    server = Extended.from_plans(SupervisorPlan(port=7), WorkerPlan(target="a:b"))
+    assert isinstance(server, Extended)
+    assert server.reload_filter is Filter
+    assert server.bind_port == 7
+    server._alarm.close()
+    server.crew.close()
+
+
 def test_hooks_are_returned_so_that_they_decorate(make):
     server = make("a:b")
 
