@@ -29,11 +29,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install -q --disable-pip-version-check --prefer-binary -e .
+	$(VENV)/bin/python -m pip install -q --disable-pip-version-check --prefer-binary --only-binary pydantic-core -e .
 	@touch $@
 
 $(VENV)/.testable: tests/requirements.txt $(VENV)/.installed
-	$(VENV)/bin/python -m pip install -q --disable-pip-version-check --prefer-binary -r tests/requirements.txt
+	$(VENV)/bin/python -m pip install -q --disable-pip-version-check --prefer-binary --only-binary pydantic-core,hypothesis -r tests/requirements.txt
+	-@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --only-binary uvloop uvloop 2>/dev/null \
+	  || echo 'no uvloop for this Python: its tests will be skipped'
 	@touch $@
 
 setup: $(VENV)/.testable

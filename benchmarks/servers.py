@@ -72,9 +72,10 @@ def environment(kind: str, python: str) -> str:
         print(f"making {venv.name} ...", file=sys.stderr)
         subprocess.run([python, "-m", "venv", "--clear", str(venv)], check=True)
         pip = [str(inside), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        pip += ["--prefer-binary", "--only-binary", "pydantic-core,uvloop"]
         if kind == "ours":
             subprocess.run([*pip, "-e", str(ROOT)], check=True)
-            subprocess.run([*pip, "uvloop"], check=False)
+            subprocess.run([*pip, "uvloop"], check=False, stderr=subprocess.DEVNULL)
         else:
             for package in PEER_PACKAGES:  # one by one: a peer without a wheel here is left out
                 if subprocess.run([*pip, package], check=False).returncode:
