@@ -4,6 +4,7 @@ import os
 import pytest
 
 from granian.cli.terminal import columns, say, shows_panels
+from granian.errors import FatalError
 
 
 class Terminal(io.StringIO):
@@ -54,3 +55,15 @@ def test_a_reader_that_has_gone_is_no_error():
     os.close(reader)
     with os.fdopen(writer, "w") as stream:
         say("x" * 100_000, stream)
+
+
+def test_a_stream_that_never_was_is_no_error():
+    say("text", None)
+    assert not shows_panels(None, {"FORCE_COLOR": "1"})
+    assert columns(None, {}) == 80
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_is_told():
+    with open("/dev/full", "w") as stream, pytest.raises(FatalError, match="No space left"):
+        say("text", stream)
