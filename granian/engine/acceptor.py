@@ -241,7 +241,7 @@ class Acceptor(threading.Thread):
             server = listener.address or sock.getsockname()[:2]
             newcomer = Newcomer(sock, client[:2] if client else None, server)
             runtime.poller.offer(newcomer)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: the runtime has ended
             sock.close()
             return
         self._silent.append((time.monotonic() + self._silence, runtime, newcomer))

@@ -221,8 +221,11 @@ class Poller(selectors.BaseSelector):
             _log.exception("Its application could not be told")
 
     def close(self) -> None:
-        """Release the kernel's interest list."""
+        """Release the kernel's interest list, and the sockets that nobody came to serve."""
         self._keys.clear()
+        while self.newcomers:
+            _, newcomer = self.newcomers.popitem()
+            newcomer.sock.close()
 
     # what the kinds of poller differ in
 
