@@ -13,13 +13,22 @@ from collections import Counter
 import pytest
 
 from granian._compat import EAGER_TASKS
+from tests.apps import sockets
 from tests.support.lines import get, post
 from tests.support.servers import EngineServer
 from tests.support.wire import Wire
+from tests.wire.websocket.peer import frame
 
 REQUESTS = 200
 TEXT = [(b"content-type", b"text/plain")]
 TEXT_STR = [("content-type", "text/plain")]
+WEBSOCKET = get(
+    "/",
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
 BROWSER = [f"X-Field-{number}: value {number}" for number in range(16)]
 
 
@@ -54,6 +63,22 @@ def wsgi(environ, start_response):
 
 def calls_per_request(app, interface, octets):
     """Count the calls that one exchange costs, and name them."""
+    with EngineServer(app, interface) as server, Wire(server.address) as wire:
+        wire.exchange(octets)
+        return count(server, wire.sock, octets, len(wire.received))
+
+
+def calls_per_message(app, interface, octets, size):
+    """Count the calls that one message of a WebSocket and its echo of ``size`` octets cost."""
+    with EngineServer(app, interface) as server, Wire(server.address) as wire:
+        wire.sock.sendall(WEBSOCKET)
+        while not wire.sock.recv(65_536).endswith(b"\r\n\r\n"):
+            pass
+        return count(server, wire.sock, octets, size)
+
+
+def count(server, sock, octets, size):
+    """Send and receive ``REQUESTS`` times while the calls are counted."""
     calls = Counter()
 
     def hook(frame, event, _):
@@ -61,18 +86,15 @@ def calls_per_request(app, interface, octets):
             code = frame.f_code
             calls[f"{code.co_filename.rpartition('/')[2]}:{code.co_name}"] += 1
 
-    with EngineServer(app, interface) as server, Wire(server.address) as wire:
-        (runtime,) = server.engine.runtimes
-        wire.exchange(octets)
-        size = len(wire.received)
-        for _ in range(20):
-            wire.sock.sendall(octets)
-            wire.sock.recv(65_536)
-        switch(runtime, hook)
-        for _ in range(REQUESTS):
-            wire.sock.sendall(octets)
-            assert len(wire.sock.recv(65_536)) == size
-        switch(runtime, None)
+    (runtime,) = server.engine.runtimes
+    for _ in range(20):
+        sock.sendall(octets)
+        sock.recv(65_536)
+    switch(runtime, hook)
+    for _ in range(REQUESTS):
+        sock.sendall(octets)
+        assert len(sock.recv(65_536)) == size
+    switch(runtime, None)
     for where in list(calls):  # what turning the hook off has cost
         if calls[where] < REQUESTS // 20:
             del calls[where]
@@ -103,6 +125,21 @@ ROWS = [
 )
 def test_calls_per_request(name, app, interface, octets, budget):
     cost, calls = calls_per_request(app, interface, octets)
+    listing = "\n".join(f"{n / REQUESTS:6.2f}  {where}" for where, n in calls.most_common(40))
+    assert cost <= budget, f"{name} costs {cost} calls, {budget} are allowed:\n{listing}"
+
+
+SOCKETS = [("ASGI", sockets.asgi, "asgi", 21), ("RSGI", sockets.rsgi, "rsgi", 21)]
+
+
+@pytest.mark.parametrize(
+    ("name", "app", "interface", "budget"),
+    SOCKETS,
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_calls_per_message(name, app, interface, budget):
+    message = frame(2, bytes(64))
+    cost, calls = calls_per_message(app, interface, message, 66)
     listing = "\n".join(f"{n / REQUESTS:6.2f}  {where}" for where, n in calls.most_common(40))
     assert cost <= budget, f"{name} costs {cost} calls, {budget} are allowed:\n{listing}"
 

@@ -212,7 +212,7 @@ class WebsocketConnection(Connection):
                 break
             on_message(message)
             turn -= 1
-            if self._paused or self.fd < 0 or not turn:
+            if not session.held or self._paused or self.fd < 0 or not turn:
                 break
             message = next_message()
         if session.phase == SESSION_CLOSED:

@@ -95,6 +95,7 @@ class Session:
         phase: OPEN, CLOSING (our close is sent, the peer's awaited) or CLOSED.
         close_code: Code of the peer's close, or the one the peer was failed with.
         close_reason: Reason of the peer's close.
+        held: Octets received, of which some are not taken yet; empty if there are none.
         failed: The peer broke the protocol or a limit.
         replies: Frames owed to the peer: pongs, and a close that answers or refuses.
         pongs: Pongs received so far.
@@ -103,7 +104,6 @@ class Session:
 
     __slots__ = (
         "_at",
-        "_data",
         "_deflate",
         "_deflater",
         "_lane",
@@ -114,6 +114,7 @@ class Session:
         "close_code",
         "close_reason",
         "failed",
+        "held",
         "phase",
         "pongs",
         "replies",
@@ -129,7 +130,7 @@ class Session:
         self._lane = lane
         self._limit = min(plan.max_frame_size, plan.max_message_size)
         self._reader: Any = None
-        self._data = b""
+        self.held = b""
         self._at = 0
         self._owed = 0
         self.phase = OPEN
@@ -143,8 +144,8 @@ class Session:
     def feed(self, data: bytes) -> None:
         """Add octets received; dropped once the session is CLOSED."""
         at = self._at
-        held = self._data
-        self._data = data if at == len(held) else held[at:] + data
+        held = self.held
+        self.held = data if at == len(held) else held[at:] + data
         self._at = 0
 
     def next_message(self, received: bytes = b"") -> Optional[Message]:  # hot
@@ -157,23 +158,25 @@ class Session:
         """
         if received:
             at = self._at
-            held = self._data
-            self._data = received if at == len(held) else held[at:] + received
+            held = self.held
+            self.held = received if at == len(held) else held[at:] + received
             self._at = 0
         judged = 0
         while self.phase != CLOSED:
-            data = self._data
-            at = self._at
-            if at == len(data):
-                self._data = b""  # an idle connection holds no buffer
-                self._at = 0
+            data = self.held
+            if not data:
                 return None
+            at = self._at
             reader = self._reader
             if not self._owed and (reader is None or not reader.under_way):
                 result = self._lane(data, at, self._limit)
                 if result.__class__ is tuple:
                     message: Message
-                    message, self._at = result
+                    message, end = result
+                    if end == len(data):
+                        self.held = b""  # an idle connection holds no buffer
+                        end = 0
+                    self._at = end
                     if self.phase == OPEN:
                         return message
                     continue
@@ -189,7 +192,7 @@ class Session:
             declined = self._judge(data[at : at + size], size)
             if declined is not None and self.phase == OPEN:
                 return declined
-        self._data = b""
+        self.held = b""
         self._at = 0
         return None
 
@@ -237,6 +240,9 @@ class Session:
             guard = frames.Guard(plan.max_message_size, plan.max_frame_size, self._deflate)
             reader = self._reader = frames.FrameReader(guard)
         self._at += len(piece)
+        if self._at == len(self.held):
+            self.held = b""
+            self._at = 0
         self._owed = size - len(piece)
         try:
             event = reader.feed(piece)

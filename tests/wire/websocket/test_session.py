@@ -81,9 +81,9 @@ def test_replies_come_before_the_message_behind_them():
 
 def test_an_idle_session_holds_no_octets():
     session, _ = fed(frame(BINARY, bytes(60_000)))
-    assert session._data == b""
+    assert session.held == b""
     session, _ = fed(frame(PING))
-    assert session._data == b""
+    assert session.held == b""
     assert sys.getsizeof(session) < 400
 
 
