@@ -73,8 +73,35 @@ def _completion_asked(given: Dict[str, Any]) -> "Optional[tuple[bool, str]]":
     return None
 
 
+def _warmth(arguments: Dict[str, Any]) -> str:
+    """Say what the first worker may import before the settings are known: no asyncio for WSGI."""
+    from ..server.boot import WARM_ENGINE, WARM_LOOP
+
+    interface = arguments["interface"] or os.environ.get("GRANIAN_INTERFACE")
+    if interface:
+        return WARM_ENGINE if str(interface).lower() == "wsgi" else WARM_LOOP
+    filed = arguments["config"] or os.environ.get("GRANIAN_CONFIG")
+    return WARM_ENGINE if filed else WARM_LOOP
+
+
 def _serve(arguments: Dict[str, Any]) -> int:
     """Read the settings and serve until stopped."""
+    from ..server.newborn import Newborn
+
+    newborn = Newborn(_warmth(arguments))
+    try:
+        plans, server = _make_server(arguments)
+    except BaseException:
+        newborn.dismiss()
+        raise
+    server.adopt(newborn)
+    _introduce(server, plans)
+    server.serve()
+    return 0
+
+
+def _make_server(arguments: Dict[str, Any]) -> "tuple[Plans, Any]":
+    """Read the settings; return the plans and the server made from them."""
     from .. import cli as package  # where extensions put a server of theirs
     from ..config.sources import SettingsError, resolve
 
@@ -85,10 +112,7 @@ def _serve(arguments: Dict[str, Any]) -> int:
     plans = resolved.plans._replace(warnings=resolved.warnings)
     if not plans.worker.target:
         usage_errors(["Missing argument 'APP'. Name an application, such as main:app."])
-    server = package.Server.from_plans(plans.supervisor, plans.worker)
-    _introduce(server, plans)
-    server.serve()
-    return 0
+    return plans, package.Server.from_plans(plans.supervisor, plans.worker)
 
 
 def _introduce(server: Any, plans: "Plans") -> None:

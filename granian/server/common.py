@@ -45,6 +45,7 @@ from .worker import Assignment
 
 if TYPE_CHECKING:
     from .exporter import Exporter
+    from .newborn import Newborn
     from .reloader import Reloader
 
 Hook = TypeVar("Hook", bound=Callable[[], Any])
@@ -210,6 +211,7 @@ class AbstractServer:
         self._notifier = Notifier()
         self._watch_at: Optional[float] = None
         self._upkeep = Upkeep(supervisor)
+        self._newborn: Optional[Newborn] = None
         self._exporter: Optional[Exporter] = None
         self._reloader: Optional[Reloader] = None
 
@@ -348,6 +350,8 @@ class AbstractServer:
         """Stop what runs, in order, and give back what was taken."""
         self._notifier.stopping()
         self._stop_helpers()
+        if self._newborn is not None:
+            self._newborn.dismiss()
         for sock in self._sockets:
             sock.close()
         if self.crew.present:
@@ -381,6 +385,17 @@ class AbstractServer:
 
     def _make_body(self, assignment: Assignment) -> Body:
         raise NotImplementedError
+
+    def adopt(self, newborn: "Newborn") -> None:
+        """Use an interpreter that was started early for the first worker."""
+        self._newborn = newborn
+
+    def _take_newborn(self) -> "Optional[Newborn]":
+        newborn, self._newborn = self._newborn, None
+        if newborn is not None and not newborn.usable():
+            newborn.dismiss()
+            return None
+        return newborn
 
     def _install_handlers(self) -> None:
         handlers: Dict[int, Any] = dict.fromkeys(STOP_SIGNALS, self.signal_handler_interrupt)

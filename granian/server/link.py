@@ -7,12 +7,17 @@ belongs to its main thread; nothing here waits unless it says so.
 """
 
 import json
+import os
 import socket
 import struct
-from typing import Any, List, Tuple
+from array import array
+from typing import Any, List, Sequence, Tuple
 
 _LENGTH = struct.Struct("!I")
 _RECEIVE = 65_536
+
+_SOCKETS_MAX = 64
+"""More sockets than any server listens on; the kernel's own limit is 253 (unix(7))."""
 
 _PATIENCE = 1.0
 """Seconds to wait for a side that does not read (a stopped process) before giving up on telling."""
@@ -54,23 +59,35 @@ class Link:
         """Return the descriptor to wait on."""
         return self.sock.fileno()
 
-    def send_block(self, data: bytes) -> None:
-        """Send framed octets; waits until the other side has taken them."""
+    def send_block(self, data: bytes, sockets: Sequence[socket.socket] = ()) -> None:
+        """Send framed octets and copies of sockets; waits until the other side has taken them."""
+        numbers = array("i", [sock.fileno() for sock in sockets])
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)] if sockets else []
         self.sock.settimeout(None)
-        self.sock.sendall(_LENGTH.pack(len(data)) + data)
+        self.sock.sendmsg([_LENGTH.pack(len(data))], rights)
+        self.sock.sendall(data)
         self.sock.settimeout(_PATIENCE)
 
-    def read_block(self) -> bytes:
-        """Wait for framed octets.
+    def read_block(self) -> Tuple[bytes, List[int]]:
+        """Wait for framed octets; return them with the descriptors that came along.
 
         Raises:
             EOFError: The other side has gone.
         """
         self.sock.settimeout(None)
-        (length,) = _LENGTH.unpack(self._read_exactly(_LENGTH.size))
+        numbers = array("i")
+        space = socket.CMSG_SPACE(_SOCKETS_MAX * numbers.itemsize)
+        begin, rights, _, _ = self.sock.recvmsg(_LENGTH.size, space)
+        for _, _, content in rights:
+            numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
+        for number in numbers:
+            os.set_inheritable(number, False)
+        if not begin:
+            raise EOFError("the supervisor has gone")
+        (length,) = _LENGTH.unpack(begin + self._read_exactly(_LENGTH.size - len(begin)))
         block = self._read_exactly(length)
         self.sock.settimeout(_PATIENCE)
-        return block
+        return block, list(numbers)
 
     def tell(self, what: str, value: Any = None) -> None:
         """Say something; nothing happens if the other side has gone or does not listen."""

@@ -8,27 +8,20 @@ again, which happens here only if the assignment refers to it.
 Supervisor's main thread; the worker's side is ``process``.
 """
 
-import marshal
 import os
 import pickle
 import socket
-import struct
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 
-from . import boot
 from .common import AbstractServer
 from .crew import SERVING, STARTING, Body
-from .link import Link, pair
+from .newborn import Newborn
 from .process import Parcel
-from .signals import DUMP, HANGUP, STOP_SIGNALS, Held
 from .worker import Assignment
 
 if TYPE_CHECKING:
     from .preload import Nursery
-
-_HELD = [*STOP_SIGNALS, *(number for number in (HANGUP, DUMP) if number is not None)]
 
 
 class WorkerProcess(Body):
@@ -38,18 +31,21 @@ class WorkerProcess(Body):
 
     kind = "PID"
 
-    def __init__(self, assignment: Assignment, sockets: Sequence[socket.socket]) -> None:
-        ours, theirs = pair()
-        numbers = tuple(sock.fileno() for sock in sockets)
-        command = [sys.executable, *_interpreter_flags(), boot.__file__, str(theirs.fileno())]
-        with Held(_HELD):
-            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
-                command, pass_fds=(theirs.fileno(), *numbers), stdin=subprocess.DEVNULL
-            )
-        theirs.close()
+    def __init__(
+        self,
+        assignment: Assignment,
+        sockets: Sequence[socket.socket],
+        newborn: Optional[Newborn] = None,
+    ) -> None:
+        newborn = newborn or Newborn()
+        self.process = newborn.process
+        self.link = newborn.link
         self.pid = self.process.pid
-        self.link = Link(ours)
-        self._brief(assignment, numbers)
+        try:
+            self.link.send_block(pickle.dumps(_parcel(assignment)), sockets)
+            self.link.send_block(pickle.dumps(assignment))
+        except OSError:
+            pass  # it died at birth: its exit code tells
 
     def exit_code(self) -> Optional[int]:
         """Return how the process ended (negative: by that signal), or None while it runs."""
@@ -63,16 +59,6 @@ class WorkerProcess(Body):
         """End the process at once."""
         self.process.kill()
 
-    def _brief(self, assignment: Assignment, numbers: Tuple[int, ...]) -> None:
-        head = marshal.dumps((_import_path(), list(sys.argv)))
-        parcel = Parcel(*_main_module(assignment), sockets=numbers)
-        try:
-            self.link.sock.sendall(struct.pack("!I", len(head)) + head)
-            self.link.send_block(pickle.dumps(parcel))
-            self.link.send_block(pickle.dumps(assignment))
-        except OSError:
-            pass  # it died at birth: its exit code tells
-
 
 class MPServer(AbstractServer):
     """A supervisor whose workers are processes, started afresh or forked from a nursery."""
@@ -82,7 +68,7 @@ class MPServer(AbstractServer):
     def _make_body(self, assignment: Assignment) -> Body:
         if self._nursery is not None and assignment.number:
             return self._nursery.fork(assignment)
-        return WorkerProcess(assignment, self._sockets)
+        return WorkerProcess(assignment, self._sockets, self._take_newborn())
 
     def _open_generation(self) -> bool:
         if not self.plan.preload:
@@ -90,7 +76,7 @@ class MPServer(AbstractServer):
         from .preload import Nursery
 
         previous = self._nursery
-        nursery = Nursery(self._assignment(0), self._sockets)
+        nursery = Nursery(self._assignment(0), self._sockets, self._take_newborn())
         self.crew.join(nursery.member)
         while nursery.member.phase == STARTING and not self._stopping:
             self.crew.pump(None)
@@ -109,14 +95,12 @@ class MPServer(AbstractServer):
         return super()._succeed(number, respawned)
 
 
-def _interpreter_flags() -> List[str]:
-    flags: List[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
-    return flags
-
-
-def _import_path() -> List[str]:
-    # The empty entry means the current folder of whoever asks; pin it to ours.
-    return [os.fspath(entry) or os.getcwd() for entry in sys.path]
+def _parcel(assignment: Assignment) -> Parcel:
+    try:
+        folder: Optional[str] = os.getcwd()
+    except OSError:
+        folder = None  # it has been removed; the worker starts where we did
+    return Parcel(*_main_module(assignment), environ=dict(os.environ), folder=folder)
 
 
 def _main_module(assignment: Assignment) -> Tuple[Optional[str], Optional[str]]:

@@ -35,4 +35,5 @@ class MTServer(AbstractServer):
         return range(1, self.workers + 1)
 
     def _make_body(self, assignment: Assignment) -> Body:
-        return WorkerProcess(assignment._replace(replicas=self.workers), self._sockets)
+        assignment = assignment._replace(replicas=self.workers)
+        return WorkerProcess(assignment, self._sockets, self._take_newborn())

@@ -24,6 +24,7 @@ from . import link as line
 from .crew import Body, Member
 from .link import Link, pair
 from .mp import WorkerProcess
+from .newborn import Newborn
 from .process import entitle
 from .signals import CHILD, Alarm, pid_is_alive
 from .worker import EXIT_FAILED, Assignment, Stopper, configure, load_application, run_worker
@@ -44,9 +45,14 @@ class NurseryProcess(WorkerProcess):
 
     __slots__ = ("exits",)
 
-    def __init__(self, assignment: Assignment, sockets: Sequence[socket.socket]) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        sockets: Sequence[socket.socket],
+        newborn: Optional[Newborn] = None,
+    ) -> None:
         self.exits: Dict[int, int] = {}
-        super().__init__(assignment._replace(run=run_nursery), sockets)
+        super().__init__(assignment._replace(run=run_nursery), sockets, newborn)
 
     def take_report(self, what: str, value: List[int]) -> None:
         """Take note of a child's end."""
@@ -60,11 +66,16 @@ class Nursery:
 
     __slots__ = ("_body", "_channel", "member")
 
-    def __init__(self, assignment: Assignment, sockets: Sequence[socket.socket]) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        sockets: Sequence[socket.socket],
+        newborn: Optional[Newborn] = None,
+    ) -> None:
         self._channel, theirs = pair()
         self._channel.settimeout(_PATIENCE)
         with theirs:
-            self._body = NurseryProcess(assignment, [*sockets, theirs])
+            self._body = NurseryProcess(assignment, [*sockets, theirs], newborn)
         self.member = Member(0, self._body, workers=(), name=NAME)
 
     def fork(self, assignment: Assignment) -> "ForkedWorker":

@@ -8,35 +8,44 @@ import os
 import pickle
 import socket
 import sys
-from typing import NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional
 
+from .boot import WARM_LOOP, WARM_NOTHING
 from .link import Link
 from .signals import Alarm
 from .worker import Assignment, Stopper, configure, run_worker
 
 
 class Parcel(NamedTuple):
-    """What a new process needs before it can unpickle its assignment."""
+    """What a new process needs before it can unpickle its assignment.
 
-    main_path: Optional[str]
-    main_name: Optional[str]
-    sockets: Tuple[int, ...]
+    The environment and the folder are those of now: they may have changed since the process began.
+    """
+
+    main_path: Optional[str] = None
+    main_name: Optional[str] = None
+    environ: Dict[str, str] = {}  # noqa: RUF012 - read only
+    folder: Optional[str] = None
 
 
-def work(descriptor: int) -> None:
+def work(descriptor: int, warm: str) -> None:
     """Become a worker: the rest of ``boot.main``."""
     alarm = Alarm()
     stopper = Stopper(alarm)
     os.set_inheritable(descriptor, False)
     link = Link(socket.socket(fileno=descriptor))
+    _warm_up(warm)
     try:
-        parcel: Parcel = pickle.loads(link.read_block())  # noqa: S301 - from our own parent
+        block, numbers = link.read_block()
+        parcel: Parcel = pickle.loads(block)  # noqa: S301 - from our own parent
+        _move(parcel)
         if parcel.main_path or parcel.main_name:
             _prepare_main(parcel)
-        assignment: Assignment = pickle.loads(link.read_block())  # noqa: S301 - likewise
+        block, _ = link.read_block()
+        assignment: Assignment = pickle.loads(block)  # noqa: S301 - likewise
     except EOFError:
         sys.exit(0)
-    sockets = [_take(number) for number in parcel.sockets]
+    sockets = [socket.socket(fileno=number) for number in numbers]
     configure(assignment)
     entitle(assignment)
     stopper.install()
@@ -46,9 +55,24 @@ def work(descriptor: int) -> None:
     sys.exit(code)
 
 
-def _take(number: int) -> socket.socket:
-    os.set_inheritable(number, False)
-    return socket.socket(fileno=number)
+def _warm_up(warm: str) -> None:
+    """Import what will be needed, while the supervisor is still reading its settings."""
+    if warm == WARM_NOTHING:
+        return
+    from .. import _internal  # noqa: F401 - to have been imported
+    from ..engine import runtime  # noqa: F401 - likewise
+
+    if warm == WARM_LOOP:
+        from ..engine import bridge  # noqa: F401 - likewise
+
+
+def _move(parcel: Parcel) -> None:
+    """Take over the environment and the folder of the supervisor."""
+    if parcel.environ != dict(os.environ):
+        os.environ.clear()
+        os.environ.update(parcel.environ)
+    if parcel.folder is not None:
+        os.chdir(parcel.folder)
 
 
 def entitle(assignment: Assignment) -> None:

@@ -21,6 +21,9 @@ class Server:
         server.hooks, server.served = [], False
         return server
 
+    def adopt(self, newborn):
+        newborn.dismiss()
+
     def on_startup(self, hook):
         self.hooks.append(hook)
 
@@ -170,3 +173,27 @@ def test_the_real_server_is_taken_when_nobody_set_another():
         if before is not None:
             granian.cli.Server = before
     assert "granian.server" in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("interface", "config", "environ", "warm"),
+    [
+        (None, None, {}, "loop"),
+        ("wsgi", None, {}, "engine"),
+        ("WSGI", None, {}, "engine"),
+        ("asgi", "x.toml", {}, "loop"),
+        (None, "x.toml", {}, "engine"),
+        (None, None, {"GRANIAN_INTERFACE": "wsgi"}, "engine"),
+        (None, None, {"GRANIAN_CONFIG": "x.toml"}, "engine"),
+    ],
+)
+def test_first_worker_imports_no_loop_that_it_may_not_need(
+    monkeypatch, interface, config, environ, warm
+):
+    from granian.cli.launch import _warmth
+
+    for name in ("GRANIAN_INTERFACE", "GRANIAN_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert _warmth({"interface": interface, "config": config}) == warm

@@ -27,7 +27,7 @@ def test_nothing_is_imported_before_the_path_is_known():
 
 def test_supervisor_that_has_gone_ends_it_quietly():
     ours, theirs = pair()
-    command = [sys.executable, boot.__file__, str(theirs.fileno())]
+    command = [sys.executable, boot.__file__, str(theirs.fileno()), "cold"]
     with subprocess.Popen(command, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE) as process:
         theirs.close()
         ours.sendall(b"\0\0")
@@ -43,18 +43,18 @@ def test_path_comes_from_the_supervisor(tmp_path):
         (folder / "__init__.py").write_text("")
     (package / "process.py").write_text(
         "import sys\n"
-        "def work(descriptor):\n"
-        f"    print(descriptor, sys.argv, sys.path == [{str(tmp_path)!r}])\n"
+        "def work(descriptor, warm):\n"
+        f"    print(descriptor, warm, sys.argv, sys.path == [{str(tmp_path)!r}])\n"
         "    sys.stdout.flush()\n"
     )
     ours, theirs = pair()
-    command = [sys.executable, boot.__file__, str(theirs.fileno())]
+    command = [sys.executable, boot.__file__, str(theirs.fileno()), "cold"]
     passed = [theirs.fileno()]
     with subprocess.Popen(command, pass_fds=passed, stdout=subprocess.PIPE) as process:
         head = marshal.dumps(([str(tmp_path)], ["granian", "x"]))
         ours.sendall(struct.pack("!I", len(head)) + head)
         shown = process.stdout.read().decode()
         assert process.wait(10) == 0
-    assert shown.strip() == f"{theirs.fileno()} ['granian', 'x'] True"
+    assert shown.strip() == f"{theirs.fileno()} cold ['granian', 'x'] True"
     ours.close()
     theirs.close()

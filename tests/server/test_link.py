@@ -43,9 +43,24 @@ def test_blocks_come_before_lines(ends):
     ours.send_block(b"\0\n" * 5)
     ours.send_block(b"")
     ours.tell(line.HALT)
-    assert theirs.read_block() == b"\0\n" * 5
-    assert theirs.read_block() == b""
+    assert theirs.read_block() == (b"\0\n" * 5, [])
+    assert theirs.read_block() == (b"", [])
     assert theirs.heard() == [("halt", None)]
+
+
+def test_sockets_come_with_a_block_as_copies(ends):
+    ours, theirs = ends
+    with socket.socket() as one, socket.socket(socket.AF_UNIX) as two:
+        ours.send_block(b"x" * 100_000, [one, two])
+        ours.send_block(b"y")
+        block, numbers = theirs.read_block()
+        assert theirs.read_block() == (b"y", [])
+        assert block == b"x" * 100_000
+        copies = [socket.socket(fileno=number) for number in numbers]
+        assert [copy.family for copy in copies] == [one.family, two.family]
+        assert not any(copy.get_inheritable() for copy in copies)
+        for copy in copies:
+            copy.close()
 
 
 def test_the_end_is_noticed_once(ends):

@@ -3,7 +3,6 @@
 import os
 import sys
 import types
-from pathlib import Path
 
 import pytest
 
@@ -50,15 +49,6 @@ def test_module_that_was_run_with_m_is_named(main):
 
 def test_interactive_main_has_nothing_to_run(main):
     assert mp._main_module(assignment(loader=in_main)) == (None, None)
-
-
-def test_current_folder_is_pinned(monkeypatch):
-    monkeypatch.setattr(sys, "path", ["", "/a", Path("/b")])
-    assert mp._import_path() == [os.getcwd(), "/a", "/b"]
-
-
-def test_interpreter_keeps_its_flags():
-    assert isinstance(mp._interpreter_flags(), list)
 
 
 def test_server_makes_processes():

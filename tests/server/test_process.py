@@ -1,6 +1,7 @@
 """A worker process's own side."""
 
-import socket
+import os
+import subprocess
 import sys
 import types
 
@@ -12,13 +13,32 @@ from granian.server.process import Parcel
 from granian.server.worker import Assignment
 
 
-def test_sockets_are_taken_and_not_passed_on():
-    with socket.socket() as sock:
-        number = sock.dup().detach()
-        taken = process._take(number)
-        assert taken.fileno() == number
-        assert not taken.get_inheritable()
-        taken.close()
+@pytest.mark.parametrize(
+    ("warm", "module", "imported"),
+    [
+        ("cold", "granian.engine.runtime", False),
+        ("engine", "granian.engine.runtime", True),
+        ("engine", "asyncio", False),
+        ("loop", "asyncio", True),
+    ],
+)
+def test_warming_up_imports_no_more_than_allowed(warm, module, imported):
+    script = (
+        "import sys; from granian.server import process;"
+        f"process._warm_up({warm!r}); print({module!r} in sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=True)
+    assert shown.stdout.decode().strip() == str(imported)
+
+
+def test_environment_and_folder_are_the_supervisors_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(process.os, "environ", {"OLD": "1"})
+    monkeypatch.chdir("/")
+    process._move(Parcel(environ={"NEW": "2"}, folder=str(tmp_path)))
+    assert process.os.environ == {"NEW": "2"}
+    assert os.getcwd() == str(tmp_path)
+    process._move(Parcel(environ={"NEW": "2"}))
+    assert os.getcwd() == str(tmp_path)
 
 
 @pytest.fixture
@@ -32,14 +52,14 @@ def main_module(monkeypatch):
 def test_script_of_the_user_is_run_under_another_name(tmp_path, main_module):
     script = tmp_path / "serve.py"
     script.write_text("name = __name__\ndef loader(): return name\n")
-    process._prepare_main(Parcel(str(script), None, ()))
+    process._prepare_main(Parcel(str(script)))
     assert sys.modules["__main__"].loader() == "__mp_main__"
 
 
 def test_module_of_the_user_is_run_under_another_name(tmp_path, main_module, monkeypatch):
     (tmp_path / "users_main.py").write_text("name = __name__\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    process._prepare_main(Parcel(None, "users_main", ()))
+    process._prepare_main(Parcel(None, "users_main"))
     assert sys.modules["__main__"].name == "__mp_main__"
 
 
