@@ -61,7 +61,11 @@ class AsgiApplication:
     ) -> None:
         """Start one exchange; see ``waist.Application``."""
         responder.handler = exchange = self._exchange(self, responder, body, complete)
-        if head.version != "1.1" and head.field(b"host") is None:
+        if (
+            head.version != "1.1"
+            and (not head.headers or head.headers[0][0] != b"host")
+            and head.field(b"host") is None
+        ):
             head.headers.insert(0, (b"host", head.authority or b""))
         # The rest of the scope is the connection's; what an application may write to is fresh.
         scope: Dict[str, Any] = responder.context.copy()

@@ -83,15 +83,17 @@ class Http2Stream(Stream):
 
     # hooks of the session
 
-    def on_request(self, head: RequestHead, complete: bool) -> None:  # hot
+    def on_request(self, head: RequestHead, body: bytes, complete: bool) -> None:  # hot
         """Begin the exchange."""
         connection = self.session.owner
         self.context = connection.context
         self.handler = None
         if head.upgrade is not None:
             connection.open_tunnel(self, head, complete)
+            if body:
+                self.on_data(body, complete)
             return
-        connection.begin(self, head, b"", complete)
+        connection.begin(self, head, body, complete)
 
     def on_data(self, data: bytes, last: bool) -> None:
         """Pass body octets on."""
@@ -242,15 +244,17 @@ class Http2Connection(Connection):
         if not data:
             self.lose()
         elif self.phase == SERVING:
-            self.feed(data)
+            session = self.session
+            if session.phase > wire.GREETING:
+                session.feed(data, self.poller.now)
+                self.flush()
+            else:
+                self.feed(data)
 
-    def feed(self, data: bytes) -> None:  # hot
-        """Serve octets received, perhaps by another protocol before."""
-        session = self.session
-        greeted = session.phase > wire.GREETING
-        session.feed(data, self.poller.now)
-        if not greeted:
-            self._arm_check()
+    def feed(self, data: bytes) -> None:
+        """Serve octets that begin the connection, perhaps received by another protocol."""
+        self.session.feed(data, self.poller.now)
+        self._arm_check()
         self.flush()
 
     def schedule(self) -> None:
@@ -270,26 +274,29 @@ class Http2Connection(Connection):
             self.counters.requests_handled += session.completed
             session.completed = 0
         if data:
-            self._send(data)
+            if self.out_size:
+                self._send(data, 0)
+            else:
+                try:
+                    sent = self.send_octets(data)
+                except (BlockingIOError, InterruptedError):
+                    sent = 0
+                except OSError:
+                    self.lose()
+                    return
+                if sent != len(data):
+                    self._send(data, sent)
         if session.phase == wire.CLOSED:
             self._end()
         elif session.more and not self.out_size:
             self.schedule()
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes, sent: int) -> None:
+        """Keep what the kernel did not take."""
         if self.out_size:
             self._out.append(data)
             self.out_size += len(data)
         else:
-            try:
-                sent = self.send_octets(data)
-            except (BlockingIOError, InterruptedError):
-                sent = 0
-            except OSError:
-                self.lose()
-                return
-            if sent == len(data):
-                return
             self._moved_at = self.poller.now
             self.hold_back(data, sent)
             self._arm_check()

@@ -35,13 +35,16 @@ class RecordingStream(Stream):
 
     __slots__ = ("events", "head", "script")
 
-    def on_request(self, head, complete):
+    def on_request(self, head, body, complete):
         self.head = head
-        self.events = [("request", head.method, head.path, tuple(head.headers), complete)]
+        ended = complete and not body
+        self.events = [("request", head.method, head.path, tuple(head.headers), ended)]
         self.session_log().append(self)
         self.script = self.session_script()
         if self.script:
             self.script(self, "request")
+        if body or (complete and not ended):
+            self.on_data(body, complete)
 
     def session_log(self):
         return self.session.lexicon.opened

@@ -90,11 +90,11 @@ class Guard:
         self.reset += 1
         return self.client_resets.spend(now) and self.reset * 2 <= self.SAMPLE
 
-    def data(self, size: int, last: bool, now: float) -> bool:
-        """Count a DATA frame; False when empty or tiny ones have become a flood."""
-        if size >= self.SMALL_DATA or last:
-            self.empty_data = 0
-            return True
+    def data(self, size: int, now: float) -> bool:
+        """Count a DATA frame below ``SMALL_DATA`` that is no last one; False for a flood of them.
+
+        Any other frame sets ``empty_data`` back.
+        """
         if size:
             self.empty_data = 0
         else:

@@ -106,6 +106,9 @@ class Lane:
         if flags & PADDED or not stream.remote_open:
             return False
         size = stop - start
-        session.spend_window(size)
+        window = session.window
+        window.current_window_size -= size
+        if window.current_window_size < 0:
+            session.overrun()
         session.data(stream, data[start:stop], size, flags & END_STREAM == END_STREAM)
         return True

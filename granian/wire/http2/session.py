@@ -13,7 +13,7 @@ Runs on the thread that owns the connection; time is passed in. RFC 9113, 9218, 
 """
 
 from itertools import islice
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, NoReturn, Optional, Tuple
 from weakref import ReferenceType, ref
 
 from h2.events import (
@@ -111,6 +111,7 @@ _ROOM = 262_144  # octets of DATA put into the transport ahead of what the peer 
 _HELD_FACTOR = 8  # connection windows that handlers may hold before all streams wait
 _NO_RFC7540_PRIORITIES = 9  # RFC 9218 section 2.1
 
+_ENDED = StreamClosedBy.SEND_END_STREAM
 _DRAIN_PING = b"draining"
 _LIVENESS_PING = b"anyone??"
 _ADAPTIVE_PING = b"bandwdth"
@@ -135,6 +136,7 @@ class Session:
         phase: One of the module's phases; CLOSED when the transport is to be closed after what
             ``collect`` still gives.
         now: The time of the last call that brought one.
+        window: What the peer may send on the connection; h2's, too.
         streams: Those the peer or we still have something to say on.
         zombies: Streams that were reset while their application runs on, by number.
         busy: ``collect`` is going to be called; who queues something need not ask for it.
@@ -156,6 +158,7 @@ class Session:
         "_closed",
         "_control",
         "_fragments",
+        "_fresh",
         "_held",
         "_held_max",
         "_idle_since",
@@ -174,7 +177,6 @@ class Session:
         "_priorities",
         "_requests",
         "_rest",
-        "_window",
         "_withheld",
         "_write_timeout",
         "busy",
@@ -195,6 +197,7 @@ class Session:
         "receive_window",
         "send_window",
         "streams",
+        "window",
         "zombies",
     )
 
@@ -233,6 +236,7 @@ class Session:
         self._control = self._held = self._withheld = self._requests = 0
         self._milestone = Guard.SAMPLE
         self._priorities: Dict[int, Priority] = {}
+        self._fresh: List[Stream] = []
         self._peer_leaving = False
         self._ping_at = now
         self._ping_due = 0.0
@@ -258,8 +262,8 @@ class Session:
             _NO_RFC7540_PRIORITIES: 1,
         }
         self.judge = Judge(settings, self.decoder, self.encoder, self._closed)
-        self._window = WindowManager(connection_window)
-        self.judge._inbound_flow_control_window_manager = self._window
+        self.window = WindowManager(connection_window)
+        self.judge._inbound_flow_control_window_manager = self.window
         self.outflow = Outflow(self.judge, self.guard)
         self.send_window = self.judge.remote_settings.initial_window_size
         self.outflow.octets.append(self.judge.data_to_send())
@@ -276,7 +280,7 @@ class Session:
 
     # Octets in.
 
-    def feed(self, data: bytes, now: float) -> None:
+    def feed(self, data: bytes, now: float) -> None:  # hot: one turn of the loop per frame
         """Take octets from the peer; the streams are called from here.
 
         Nothing is raised: a fault queues a GOAWAY, breaks the streams and closes the session.
@@ -286,48 +290,58 @@ class Session:
         if self._rest:
             data = self._rest + data
             self._rest = b""
+        at, size = 0, len(data)
+        unpack, max_frame, lane = FRAME_HEADER.unpack_from, self._max_frame, self._lane
         try:
-            self._feed(data)
+            if self.phase == AWAITING_PREFACE:
+                at = self._preface(data)
+                if not at:
+                    self._rest = data
+                    return
+            while size - at >= 9 and self.phase != CLOSED:
+                high, low, kind, flags, number = unpack(data, at)
+                length = high << 16 | low
+                if length > max_frame:
+                    raise Fault(FRAME_SIZE_ERROR)
+                start = at + 9
+                at = start + length
+                if at > size:
+                    at = start - 9
+                    break
+                number &= STREAM_ID_MAX
+                if self._block or self.phase == GREETING:
+                    self._in_sequence(kind, flags, number, data[start:at])
+                elif kind == HEADERS and flags & END_HEADERS:
+                    if (
+                        lane is None
+                        or not self._welcomes(number)
+                        or not lane.headers(flags, number, data, start, at)
+                    ):
+                        self._headers(flags, number, data, start, at)
+                elif kind == DATA:
+                    self._data(flags, number, data, start, at)
+                else:
+                    self._unusual(kind, flags, number, data[start:at])
+            if self._fresh:
+                self._begin_fresh()
         except Fault as fault:
             self._fail(fault.code)
         except OversizedHeaderListError:
             self._fail(ENHANCE_YOUR_CALM)
         except HPACKError:
             self._fail(COMPRESSION_ERROR)
+        else:
+            self._rest = data[at:]
 
-    def _feed(self, data: bytes) -> None:
-        # Hot: one turn of the loop per frame.
-        at, size = 0, len(data)
-        if self.phase == AWAITING_PREFACE:
-            if data[:24] != PREFACE[:size]:
-                raise Fault(PROTOCOL_ERROR)
-            if size < 24:
-                self._rest = data
-                return
-            self.phase = GREETING
-            self._opened_at = self.now
-            at = 24
-        unpack, max_frame = FRAME_HEADER.unpack_from, self._max_frame
-        while size - at >= 9 and self.phase != CLOSED:
-            high, low, kind, flags, number = unpack(data, at)
-            length = high << 16 | low
-            if length > max_frame:
-                raise Fault(FRAME_SIZE_ERROR)
-            start = at + 9
-            at = start + length
-            if at > size:
-                at = start - 9
-                break
-            number &= STREAM_ID_MAX
-            if self._block or self.phase == GREETING:
-                self._in_sequence(kind, flags, number, data[start:at])
-            elif kind == HEADERS and flags & END_HEADERS:
-                self._headers(flags, number, data, start, at)
-            elif kind == DATA:
-                self._data(flags, number, data, start, at)
-            else:
-                self._unusual(kind, flags, number, data[start:at])
-        self._rest = data[at:]
+    def _preface(self, data: bytes) -> int:
+        """Check what a connection begins with; return where the frames begin, 0 if not yet."""
+        if data[:24] != PREFACE[: len(data)]:
+            raise Fault(PROTOCOL_ERROR)
+        if len(data) < 24:
+            return 0
+        self.phase = GREETING
+        self._opened_at = self.now
+        return 24
 
     def _in_sequence(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         """Take a frame where only one kind may come: the first, or inside a header block."""
@@ -348,7 +362,14 @@ class Session:
             block = b"".join(fragments)
             fragments.clear()
             self._block = 0
-            self._headers(self._block_flags | END_HEADERS, number, block, 0, len(block))
+            flags = self._block_flags | END_HEADERS
+            lane = self._lane
+            if (
+                lane is None
+                or not self._welcomes(number)
+                or not lane.headers(flags, number, block, 0, len(block))
+            ):
+                self._headers(flags, number, block, 0, len(block))
 
     def _begin_block(self, flags: int, number: int, payload: bytes) -> None:
         """Keep the first frame of a header block that more frames continue."""
@@ -372,12 +393,12 @@ class Session:
         return start + 1, stop - padding
 
     def _headers(self, flags: int, number: int, data: bytes, start: int, stop: int) -> None:
-        # Hot: every request. The octets may be a block put together from several frames.
+        """Take a whole header block that the lane has not taken."""
         if number > self.judge.highest_inbound_stream_id and number & 1:
-            if self.phase == LEAVING or len(self.streams) + len(self.zombies) >= self._max_streams:
-                self._turn_away(flags, number, data, start, stop)
-            elif self._lane is None or not self._lane.headers(flags, number, data, start, stop):
+            if self._welcomes(number):
                 self._consult(frame(HEADERS, flags, number, data[start:stop]), number)
+            else:
+                self._turn_away(flags, number, data, start, stop)
             return
         if not number:
             raise Fault(PROTOCOL_ERROR)
@@ -390,6 +411,15 @@ class Session:
             self._spend_odd()
         else:
             self._consult(frame(HEADERS, flags, number, data[start:stop]), number)
+
+    def _welcomes(self, number: int) -> bool:
+        """Tell whether a request may open this stream now."""
+        return (
+            number > self.judge.highest_inbound_stream_id
+            and number & 1 == 1
+            and len(self.streams) + len(self.zombies) < self._max_streams
+            and self.phase != LEAVING
+        )
 
     def _skip_block(self, flags: int, data: bytes, start: int, stop: int) -> None:
         """Decode a block for the sake of the compression state alone."""
@@ -407,7 +437,10 @@ class Session:
 
     def _data(self, flags: int, number: int, data: bytes, start: int, stop: int) -> None:
         # Hot: every DATA frame.
-        if not self.guard.data(stop - start, flags & END_STREAM == END_STREAM, self.now):
+        size = stop - start
+        if size >= Guard.SMALL_DATA or flags & END_STREAM:
+            self.guard.empty_data = 0
+        elif not self.guard.data(size, self.now):
             raise Fault(ENHANCE_YOUR_CALM)
         if self._lane is not None and self._lane.data(flags, number, data, start, stop):
             return
@@ -417,8 +450,8 @@ class Session:
             number not in self.streams
             and self._closed.get(number) is StreamClosedBy.SEND_RST_STREAM
         ):
-            self.spend_window(stop - start)  # sent before our reset arrived
-            self.return_window(stop - start)
+            self.spend_window(size)  # sent before our reset arrived
+            self.return_window(size)
         else:
             self._consult(frame(DATA, flags, number, data[start:stop]), number)
 
@@ -429,7 +462,8 @@ class Session:
     ) -> None:
         """Begin a stream with a well-formed request."""
         stream = self._make_stream(self, number)
-        stream.opened(head, last)
+        if head.method == "HEAD":
+            stream.head_only = True
         if priority is not None:
             stream.urgency, stream.incremental = priority
         if self._priorities:
@@ -440,7 +474,28 @@ class Session:
         self._requests += 1
         if self._requests >= self._milestone:
             self._pass_milestone()
-        stream.on_request(head, last)
+        if last:
+            stream.on_request(head, b"", True)
+        else:
+            stream.remote_open = True
+            stream.expected = head.body_length
+            stream.expects_continue = head.expects_continue
+            stream.fresh = head
+            self._fresh.append(stream)
+
+    def _begin_fresh(self) -> None:
+        """Begin requests with what has come of their bodies in the octets just received.
+
+        Most small bodies come in one read with their head: then nobody waits for them. A stream
+        that was reset meanwhile has cost its application nothing.
+        """
+        fresh, self._fresh = self._fresh, []
+        for stream in fresh:
+            head, stream.fresh = stream.fresh, None
+            if head is not None and stream.phase != BROKEN:
+                early = stream.early
+                stream.early = b""
+                stream.on_request(head, early, not stream.remote_open)
 
     def request(self, number: int, fields: RawHeaders, last: bool) -> None:
         """Begin a stream with decoded fields, or refuse it."""
@@ -455,22 +510,31 @@ class Session:
 
     def spend_window(self, size: int) -> None:
         """Take octets from the window of the connection."""
-        window = self._window
+        window = self.window
         window.current_window_size -= size
         if window.current_window_size < 0:
-            raise Fault(FLOW_CONTROL_ERROR)
+            self.overrun()
+
+    def overrun(self) -> NoReturn:
+        """The peer has sent more than the window of the connection.
+
+        Raises:
+            Fault: Always (section 6.9.1).
+        """
+        raise Fault(FLOW_CONTROL_ERROR)
 
     def return_window(self, size: int) -> None:
         """Give the connection its window back at once: it never waits on one stream.
 
         Only when the handlers together hold many windows' worth of octets is it kept back.
         """
-        if self._held > self._held_max:
-            self._withheld += size
-            return
-        increment = self._window.process_bytes(size)
-        if increment:
-            self.outflow.octets.append(window_update(0, increment))
+        self._withheld += size
+        # In steps of a quarter: h2 announces half a window at a time, so a quarter always is left.
+        if self._withheld * 4 >= self.window.max_window_size and self._held <= self._held_max:
+            withheld, self._withheld = self._withheld, 0
+            increment = self.window.process_bytes(withheld)
+            if increment:
+                self.outflow.octets.append(window_update(0, increment))
 
     def data(self, stream: Stream, payload: bytes, size: int, last: bool) -> None:
         """Take the content of a DATA frame; ``size`` counts its padding too."""
@@ -499,7 +563,9 @@ class Session:
             self._held += length
         if size != length:
             self._credit(stream, size - length)
-        if length or last:
+        if stream.fresh is not None:
+            stream.early += payload
+        elif length or last:
             stream.on_data(payload, last)
 
     def _unwanted(self, stream: Stream, length: int, last: bool) -> None:
@@ -515,9 +581,8 @@ class Session:
         """Give back the window of octets that the application has taken."""
         stream.held -= size
         self._held -= size
-        if self._withheld and self._held <= self._held_max:
-            withheld, self._withheld = self._withheld, 0
-            self.return_window(withheld)
+        if self._withheld * 4 >= self.window.max_window_size:
+            self.return_window(0)
             self.wake()
         self._credit(stream, size)
 
@@ -542,17 +607,27 @@ class Session:
         stream.remote_open = False
         if stream.phase >= COMPLETE:
             self._close(stream)
-        else:
+        elif stream.fresh is None:
             stream.on_data(b"", True)
 
     # The ends of streams.
 
-    def local_end(self, stream: Stream) -> None:
+    def local_end(self, stream: Stream) -> None:  # hot
         """The response is whole and on its way."""
         stream.handler = None
         self.completed += 1
         if not stream.remote_open:
-            self._close(stream)
+            # The next lines are ``_close``, in line.
+            number = stream.number
+            del self.streams[number]
+            self._closed[number] = _ENDED
+            if stream.held:
+                self._held -= stream.held
+                stream.held = 0
+            if not self.streams:
+                self._idle_since = self.now
+                if self._peer_leaving or self.phase == LEAVING:
+                    self.phase = CLOSED
         if not self.busy:
             self.wake()
 
@@ -566,7 +641,7 @@ class Session:
         """Take a stream whose halves are both over from the table."""
         number = stream.number
         del self.streams[number]
-        self._closed[number] = StreamClosedBy.SEND_END_STREAM
+        self._closed[number] = _ENDED
         if stream.held:
             self._held -= stream.held
             stream.held = 0
@@ -580,13 +655,16 @@ class Session:
         self.outflow.delist(stream)
         self._held -= stream.held
         stream.held = 0
+        unheard = stream.fresh is not None
         if stream.phase != COMPLETE:
             stream.phase = BROKEN
-            self._mourn(stream)
+            if not unheard:
+                self._mourn(stream)
         stream.remote_open = False
         if not self.streams:
             self._emptied()
-        stream.on_reset()
+        if not unheard:
+            stream.on_reset()
 
     def _mourn(self, stream: Stream) -> None:
         """Count a reset stream as open until its application has let go of it.
@@ -619,7 +697,7 @@ class Session:
         fields = [(b":status", b"431"), (b"content-length", b"0"), (b"server", b"granian")]
         block = self.block_prefix() + encode_fields(fields) + self.lexicon.date
         self.outflow.headers(number, block, True)
-        self._closed[number] = StreamClosedBy.SEND_END_STREAM
+        self._closed[number] = _ENDED
         if not last:
             self._refuse(number, NO_ERROR)
 
@@ -843,7 +921,7 @@ class Session:
         elif data == _LIVENESS_PING:
             self._ping_due = 0.0
         elif data == _ADAPTIVE_PING and self._adaptive is not None:
-            self._adapt(self._adaptive.answered(self.now, self._window.max_window_size))
+            self._adapt(self._adaptive.answered(self.now, self.window.max_window_size))
 
     # Adaptive windows.
 
@@ -853,10 +931,10 @@ class Session:
             self.outflow.octets.append(frame(PING, 0, 0, _ADAPTIVE_PING))
 
     def _adapt(self, window: int) -> None:
-        grown = window - self._window.max_window_size
+        grown = window - self.window.max_window_size
         if grown <= 0:
             return
-        self._window.window_opened(grown)
+        self.window.window_opened(grown)
         self._held_max = _HELD_FACTOR * window
         self.outflow.octets.append(window_update(0, grown))
         self.judge.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: window})
@@ -1026,3 +1104,4 @@ class Session:
         self.code = code
         for stream in list(self.streams.values()):
             self._break(stream, StreamClosedBy.SEND_RST_STREAM)
+        self._fresh.clear()

@@ -52,6 +52,7 @@ class Stream:
         held: Octets given to the handler and not yet consumed by it.
         expected: Octets of body announced, or ``CHUNKED``.
         received: Octets of body seen.
+        fresh, early: The head of a request that is about to begin, and what came of its body.
         queue, queued: Pieces of the response not yet cut into frames, and their octets.
         ending, trailers: The response ends after the queue, with this block if it has trailers.
         remaining: Octets of the announced response still owed, or ``STREAMED``.
@@ -67,9 +68,11 @@ class Stream:
     __slots__ = (
         "__weakref__",
         "credit",
+        "early",
         "ending",
         "expected",
         "expects_continue",
+        "fresh",
         "handler",
         "head_only",
         "heard_at",
@@ -111,11 +114,13 @@ class Stream:
         self.moved_at = self.heard_at = session.now
         self.head_only = self.expects_continue = self.remote_open = False
         self.expected = 0
+        self.fresh: Optional[RequestHead] = None
+        self.early = b""
 
     # Hooks, called by the session.
 
-    def on_request(self, head: RequestHead, complete: bool) -> None:
-        """Take the request; ``complete`` when no body follows."""
+    def on_request(self, head: RequestHead, body: bytes, complete: bool) -> None:
+        """Take the request and what has come of its body; ``complete`` if that is all of it."""
         raise NotImplementedError
 
     def on_data(self, data: bytes, last: bool) -> None:
@@ -154,7 +159,7 @@ class Stream:
                 block = session.lexicon.blocks[status, pairs, size]
             except (KeyError, TypeError):
                 block = response_block(session.lexicon, status, pairs, size, head=False)[0]
-            if size and forbids_body(status):
+            if status in (204, 304):
                 size = 0
         outflow = session.outflow
         if session.encoder.prefix:
@@ -271,14 +276,6 @@ class Stream:
             self.session.reset(self, CANCEL)
 
     # Within the package.
-
-    def opened(self, head: RequestHead, last: bool) -> None:
-        """Take from the head what the stream itself needs."""
-        self.remote_open = not last
-        self.expected = head.body_length
-        self.expects_continue = head.expects_continue
-        if head.method == "HEAD":
-            self.head_only = True
 
     def _enqueue(self, data: bytes, size: int) -> None:
         if not self.queued:

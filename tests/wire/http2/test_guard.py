@@ -13,15 +13,10 @@ def test_a_budget_gives_what_it_has_and_refills_with_time():
 def test_empty_data_counts_in_a_row_only():
     guard = Guard()
     for _ in range(5):
-        assert all(guard.data(0, False, 1.0) for _ in range(Guard.EMPTY_DATA_MAX))
-        assert guard.data(1, False, 1.0)
-    assert all(guard.data(0, False, 1.0) for _ in range(Guard.EMPTY_DATA_MAX))
-    assert not guard.data(0, False, 1.0)
-
-
-def test_the_end_of_a_body_may_be_small():
-    guard = Guard()
-    assert all(guard.data(0, True, 1.0) for _ in range(20_000))
+        assert all(guard.data(0, 1.0) for _ in range(Guard.EMPTY_DATA_MAX))
+        assert guard.data(1, 1.0)
+    assert all(guard.data(0, 1.0) for _ in range(Guard.EMPTY_DATA_MAX))
+    assert not guard.data(0, 1.0)
 
 
 def test_updates_are_earned_by_what_is_sent():

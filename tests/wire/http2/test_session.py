@@ -404,7 +404,7 @@ def test_cancelled_uploads_leave_the_connection_its_window(serve):
         server.opened.pop().abort()
         server.feed(frame(DATA, 0, 2 * i + 1, bytes(10_000)))
     assert server.session.phase == OPEN
-    assert server.session._window.current_window_size > 0
+    assert server.session.window.current_window_size > 0
     assert server.session._held == 0
     assert all(f[0] != GOAWAY for f in server.take())
 
@@ -664,6 +664,37 @@ def test_keep_alive_pings_and_their_timeout(serve):
 
 
 # Beyond the table
+
+
+def test_a_request_begins_with_what_came_of_its_body_in_one_read(serve):
+    server = serve()
+    block = server.block(*POST)
+    octets = frame(HEADERS, END_HEADERS, 1, block)
+    octets += frame(DATA, 0, 1, b"one ") + frame(DATA, END_STREAM, 1, b"two")
+    server.feed(octets)
+    [stream] = server.opened
+    assert stream.events[1:] == [("data", b"one two", True)]
+    server.feed(frame(HEADERS, END_HEADERS, 3, server.block(*POST)) + frame(DATA, 0, 3, b"some"))
+    assert server.opened[1].events[1:] == [("data", b"some", False)]
+    server.feed(frame(DATA, END_STREAM, 3, b"more"))
+    assert server.opened[1].events[2:] == [("data", b"more", True)]
+
+
+def test_a_request_reset_in_the_read_that_brought_it_never_begins(serve):
+    server = serve()
+    block = server.block(*POST)
+    server.feed(frame(HEADERS, END_HEADERS, 1, block) + rst_stream(1, CANCEL))
+    assert server.opened == []
+    assert server.session.streams == {}
+    assert len(server.session.zombies) == 0
+
+
+def test_a_fault_in_the_read_that_brought_a_request(serve):
+    server = serve()
+    block = server.block(*POST)
+    server.feed(frame(HEADERS, END_HEADERS, 1, block) + frame(PING, 0, 1, bytes(8)))
+    assert server.opened == []
+    assert server.goaway() == PROTOCOL_ERROR
 
 
 def test_drain_with_a_round_trip(serve):
