@@ -292,7 +292,9 @@ class WebsocketConnection(Connection):
         elif not self.closed:
             self.resume()
             self.watch(self.events | READ)
-            self.arm(CLOSE_TIME)
+            if not self.out_size:
+                # With octets unsent the write deadline holds, so that a slow peer gets them all.
+                self.arm(CLOSE_TIME)
 
     def on_drained(self) -> None:
         """Go on after the kernel took what was unsent."""
@@ -345,7 +347,6 @@ class WebsocketConnection(Connection):
             return
         if self.out_size:
             self.closing = True
-            self.arm(CLOSE_TIME)
         else:
             self.linger()
 

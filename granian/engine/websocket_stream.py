@@ -268,7 +268,10 @@ class WebsocketStream:
 
     def _on_late(self) -> None:
         """A ping is due, or its answer or that of a close did not come in time."""
-        if self.phase != OPEN:
+        if self._stream.queued:
+            # It still reads, or the session's write deadline ends it.
+            self._set_timer(CLOSE_TIME)
+        elif self.phase != OPEN:
             self._end(LOST, "")
         elif self._pinged:
             self._pinged = False

@@ -18,7 +18,7 @@ from granian.plan import TlsPlan, WebsocketPlan
 from tests.apps import sockets as app
 from tests.support.servers import EngineServer, GranianServer, wait_until
 
-from ..wire.websocket.peer import BINARY, TEXT, close, deflate, frame, header, parse
+from ..wire.websocket.peer import BINARY, PING, TEXT, close, deflate, frame, header, parse
 
 websockets = pytest.importorskip("websockets")
 CERTS = Path(__file__).parent.parent / "certs"
@@ -60,7 +60,7 @@ def open_raw(server, path="/", *lines):
     sock = socket.create_connection(server.address, timeout=10)
     fields = ["Host: here", "Connection: Upgrade", "Upgrade: websocket"]
     fields += [f"Sec-WebSocket-Key: {KEY}", "Sec-WebSocket-Version: 13", *lines]
-    sock.sendall("\r\n".join([f"GET {path} HTTP/1.1", *fields, "", ""]).encode())
+    sock.sendall("\r\n".join([f"GET {path} HTTP/1.1", *fields, "", ""]).encode("latin-1"))
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         octet = sock.recv(1)
@@ -227,6 +227,16 @@ def test_refusals(asgi, path, status):
     sock.close()
 
 
+def test_fields_that_are_not_ascii_cost_nobody_anything(asgi):
+    lines = ["Sec-WebSocket-Protocol: \xe9, chat", "Sec-WebSocket-Extensions: \xff; \xfe=\xfd"]
+    for _ in range(3):
+        sock, head = open_raw(asgi, "/sub", *lines)
+        assert head.startswith(b"HTTP/1.1 101 ")
+        assert b"sec-websocket-protocol: chat\r\n" in head
+        assert b"sec-websocket-extensions" not in head
+        sock.close()
+
+
 def test_rsgi_refusal():
     with EngineServer(app.rsgi, "rsgi") as server:
         sock, head = open_raw(server, "/refuse")
@@ -350,6 +360,25 @@ def test_a_peer_that_does_not_read_makes_send_wait(asgi):
     assert max(c.out_size for c in runtime.connections()) < 1 << 20
     sock.close()
     wait_until(lambda: app.SEEN, 5, "the error of send")
+
+
+def test_a_flood_of_pings_whose_pongs_nobody_reads(asgi):
+    sock, _ = open_raw(asgi)
+    other, _ = open_raw(asgi)
+    sock.settimeout(0.5)
+    pings, sent = frame(PING, bytes(125)) * 500, 0
+    try:
+        while sent < 256 << 20:
+            sent += sock.send(pings)
+    except socket.timeout:  # another class before 3.10
+        pass
+    assert sent < 64 << 20, "the peer is still read from"
+    [runtime] = asgi.engine.runtimes
+    assert max(c.out_size for c in runtime.connections()) < 200_000
+    other.sendall(frame(TEXT, "served"))
+    assert parse(other.recv(100)) == [(0x81, b"served")]
+    sock.close()
+    other.close()
 
 
 def test_pings_that_nobody_answers():

@@ -472,6 +472,21 @@ def test_the_last_octets_leave_before_the_half_close():
     served = opened()
     served.sock.room = 0
     served.receive(close(1000))
+    served.poller.advance(WRITE_TIME + 1)
+    assert served.sock.closed
+
+
+def test_a_slow_peer_gets_all_before_our_close():
+    served = opened()
+    served.sock.room = 0
+    served.channel.send(bytes(50_000))
+    served.channel.close_with(1000)
+    for _ in range(5):
+        served.poller.advance(CLOSE_TIME + 1)
+        served.sock.room = 5000
+        served.channel.on_writable()
+        assert not served.sock.closed
+    served.drain()
     served.poller.advance(CLOSE_TIME + 1)
     assert served.sock.closed
 

@@ -20,6 +20,7 @@ class FakeStream(FakeResponder):
 
     phase = AWAITING
     wants_body = False
+    queued = 0
 
     def respond(self, status, headers, body):
         super().respond(status, headers, body)
@@ -262,6 +263,17 @@ def test_a_peer_that_does_not_answer_our_close_is_reset():
     tunnel.channel.close_with(None)
     assert tunnel.connection.loop.expire() == [CLOSE_TIME]
     assert tunnel.stream.names[-1] == "cancel"
+    assert tunnel.log == [("closed", 1006, "")]
+
+
+def test_a_slow_peer_gets_all_before_our_close():
+    tunnel = Tunnel()
+    tunnel.stream.queued = 100
+    tunnel.channel.close_with(1000)
+    assert tunnel.connection.loop.expire() == [CLOSE_TIME]
+    assert tunnel.log == []
+    tunnel.stream.queued = 0
+    assert tunnel.connection.loop.expire() == [CLOSE_TIME]
     assert tunnel.log == [("closed", 1006, "")]
 
 
