@@ -146,6 +146,11 @@ class Runtime:
         finally:
             self.state = STOPPED
             self.started.set()
+            # Only a runtime that failed leaves any.
+            for connection in self.connections():
+                connection.sock.close()
+            for newcomer in list(self.poller.newcomers.values()):
+                newcomer.sock.close()
             self.poller.close()
             self._wakeup.close()
 

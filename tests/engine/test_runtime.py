@@ -275,14 +275,19 @@ def test_an_error_of_the_server_at_start_is_fatal_too(monkeypatch, caplog):
 
 
 def test_a_runtime_that_fails_while_it_serves_ends_the_worker(caplog):
-    with Serving(runtime_threads=2) as serving, serving.connect() as client:
-        client.exchange(get())
+    with Serving(runtime_threads=2) as serving:
+        clients = [serving.connect(), serving.connect()]
+        for client in clients:
+            client.exchange(get())
 
         def fail():
             raise SystemExit(1)
 
         serving.engine.runtimes[0].post(fail)
         assert serving.engine.join(5)
+        for client in clients:
+            client.read_to_end()
+            client.sock.close()
         assert isinstance(serving.engine.runtimes[0].failure, SystemExit)
         assert {runtime.state for runtime in serving.engine.runtimes} == {STOPPED}
 
