@@ -32,6 +32,12 @@ def test_defaults_need_no_conversion():
         ("pid_file", ""),
         ("workers", 0),
         ("respawn_interval", "nan"),
+        ("working_dir", "/nope"),
+        ("working_dir", ""),
+        ("host", 7),
+        ("host", "\udcff"),
+        ("ssl_crl", [str(HERE), "/nope"]),
+        ("backlog", "1"),
     ],
 )
 def test_what_is_not_plainly_right_is_declined(name, value):
