@@ -184,7 +184,8 @@ class AsgiHttp:
         if more:
             if body:
                 wait = responder.write(body)
-            if wait and not self._gone:
+            # A peer that only ended its own stream still reads, at its own pace.
+            if wait and not responder.closed:
                 if self._writers is None:
                     self._writers = []
                 await self._wait_among(self._writers)
@@ -260,7 +261,8 @@ class AsgiHttp:
         """See ``waist.Handler``."""
         self._gone = True
         self._wake()
-        self.on_writable()
+        if self.responder.closed:
+            self.on_writable()
 
     # how it begins and ends
 

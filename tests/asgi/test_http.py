@@ -749,9 +749,21 @@ def test_send_waits_for_a_slow_client(begin):
 def test_send_waits_no_longer_when_the_client_leaves(begin):
     log = []
     exchange = begin(sends(START, MORE, MORE, BODY, START, log=log), blocked=True)
+    exchange.responder.closed = True
     exchange.turn(exchange.handler.on_disconnect)
     assert log == [None] * 5, "sending to nobody is no error"
     assert exchange.names[-1] == "finish"
+
+
+def test_send_still_waits_for_a_client_that_only_ended_its_own_stream(begin):
+    log = []
+    exchange = begin(sends(START, MORE, MORE, BODY, log=log), blocked=True)
+    exchange.turn(exchange.handler.on_disconnect)
+    assert len(log) == 1
+    exchange.turn(exchange.handler.on_writable)
+    assert len(log) == 2
+    exchange.turn(exchange.handler.on_writable)
+    assert exchange.names == ["start", "write", "finish"]
 
 
 def test_all_concurrent_senders_go_on(begin):
