@@ -91,6 +91,7 @@ class SharedPoller(Poller):
 
     Attributes:
         armed: Descriptor to a connection that nobody owns.
+        equip: Gives a connection what the serving thread keeps for itself, if it keeps anything.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class SharedPoller(Poller):
         self._visits: Dict[Any, List[Visit]] = {}
         self._visits_lock = Lock()
         self._wakeup: Optional[Pollable] = None
+        self.equip: Optional[Visit] = None
 
     # any thread
 
@@ -267,6 +269,8 @@ class SharedPoller(Poller):
             self._serve_other(fd)
             return
         since = self.now
+        if self.equip is not None:
+            self.equip(connection)
         try:
             if event == IN:
                 connection.on_readable()

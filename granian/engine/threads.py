@@ -23,6 +23,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional, Tuple
 
 from .._compat import HAS_EPOLL, gil_enabled
+from ..wire.http1.lane import HeadLane
+from ..wire.http1.writer import HeadWriter
+from .http1 import Http1Connection
 from .poller import Poller
 from .runtime import Runtime
 from .shared import SharedPoller
@@ -295,9 +298,32 @@ class BlockingRuntime(Runtime):
         plan = self.plan
         self.crew = Crew(self.poller, plan.blocking_threads, plan.blocking_threads_idle_timeout)
         self._halted = False
+        self._desk = threading.local()
+        self._writers: List[HeadWriter] = []
+        if self.poller.one_shot:
+            self.poller.equip = self._equip
 
     def _create_poller(self) -> Poller:
         return SharedPoller(self._welcome, self._on_second, HAS_EPOLL and not gil_enabled())
+
+    def _equip(self, connection: Any) -> None:
+        """Give a connection this thread's own memos: looking into shared ones takes locks."""
+        if type(connection) is not Http1Connection:
+            return
+        desk = self._desk
+        try:
+            read_head = desk.read_head
+        except AttributeError:
+            read_head = desk.read_head = HeadLane(self.plan.http1.buffer_size).read_head
+            desk.writer = HeadWriter(self.writer.date)
+            self._writers.append(desk.writer)
+        connection.read_head = read_head
+        connection.writer = desk.writer
+
+    def _on_second(self) -> None:
+        super()._on_second()
+        for writer in self._writers:
+            writer.date = self.writer.date
 
     def _serve_blocking(self) -> None:
         self.crew.run()

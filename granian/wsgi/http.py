@@ -25,6 +25,7 @@ WAITING, STREAMING, DONE = range(3)
 
 Target = Callable[[Environ, Callable[..., Callable[[bytes], None]]], Iterable[bytes]]
 
+# Shared by all threads and read by subscript, which takes no lock on free-threaded builds.
 _STATUSES: Dict[Any, int] = {}
 
 
@@ -94,8 +95,10 @@ class WsgiHttp:
             if type(result) is list and self._phase == WAITING:
                 # Spelt out rather than called: this is the hot path.
                 body = result[0] if len(result) == 1 else b"".join(result)
-                status = self._status
-                code = _STATUSES[status] if status in _STATUSES else read_status(status)
+                try:
+                    code = _STATUSES[self._status]
+                except KeyError:
+                    code = read_status(self._status)
                 fields = [
                     (name.encode("latin-1"), value.encode("latin-1"))
                     for name, value in self._headers
@@ -174,8 +177,10 @@ class WsgiHttp:
 
     def _encoded(self) -> Tuple[int, List[Tuple[bytes, bytes]]]:
         """Return status and fields as the responder takes them."""
-        status = self._status
-        code = _STATUSES[status] if status in _STATUSES else read_status(status)
+        try:
+            code = _STATUSES[self._status]
+        except KeyError:
+            code = read_status(self._status)
         return code, [
             (name.encode("latin-1"), value.encode("latin-1")) for name, value in self._headers
         ]

@@ -9,6 +9,7 @@ from wsgiref.validate import validator
 
 import pytest
 
+from granian.engine import threads
 from tests.apps.frameworks import django_app, flask_app
 from tests.support.lines import chunked, get, post
 from tests.support.servers import EngineServer, wait_until
@@ -108,10 +109,15 @@ ROUTES = {
 }
 
 
-@pytest.fixture(scope="module", params=THREADS, ids=lambda count: f"{count} threads")
+@pytest.fixture(scope="module", params=["1 thread", "4 threads", "4 threads that share"])
 def server(request):
-    with EngineServer(app, "wsgi", blocking_threads=request.param) as running:
-        yield running
+    count = int(request.param.split()[0])
+    with pytest.MonkeyPatch.context() as patch:
+        if "share" in request.param:
+            # As on a build without a GIL: every thread polls for itself.
+            patch.setattr(threads, "gil_enabled", lambda: False)
+        with EngineServer(app, "wsgi", blocking_threads=count) as running:
+            yield running
 
 
 @pytest.fixture(params=["HTTP/1.1", "HTTP/2"])
@@ -303,9 +309,9 @@ def test_requests_wait_in_order_when_all_threads_are_busy():
             wire.__exit__()
 
 
-@pytest.mark.parametrize("threads", THREADS)
-def test_draining_answers_what_was_received(threads):
-    with EngineServer(app, "wsgi", blocking_threads=threads) as running:
+@pytest.mark.parametrize("count", THREADS)
+def test_draining_answers_what_was_received(count):
+    with EngineServer(app, "wsgi", blocking_threads=count) as running:
         with Wire(running.address) as wire, Wire(running.address) as idle:
             assert idle.exchange(get("/page")).status == 200
             wire.send(get("/slow"))
@@ -317,9 +323,9 @@ def test_draining_answers_what_was_received(threads):
 
 
 @pytest.mark.parametrize("make", [flask_app, django_app], ids=["Flask", "Django"])
-@pytest.mark.parametrize("threads", THREADS)
-def test_frameworks(make, threads, caplog):
-    with EngineServer(make(), "wsgi", blocking_threads=threads) as running:
+@pytest.mark.parametrize("count", THREADS)
+def test_frameworks(make, count, caplog):
+    with EngineServer(make(), "wsgi", blocking_threads=count) as running:
         host, port = running.address
         with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as client:
             assert client.get("/?a=b").json() == {"path": "/", "args": {"a": "b"}}
@@ -418,20 +424,22 @@ def descriptors():
     return len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
 
 
-@pytest.mark.parametrize("threads", [1, 2, 4, 16])
-def test_under_pressure(threads):
+@pytest.mark.parametrize("gil", [True, False])
+@pytest.mark.parametrize("count", [1, 2, 4, 16])
+def test_under_pressure(count, gil, monkeypatch):
+    monkeypatch.setattr(threads, "gil_enabled", lambda: gil)
     before = descriptors(), threading.active_count()
-    with EngineServer(hash_of, "wsgi", blocking_threads=threads) as running:
+    with EngineServer(hash_of, "wsgi", blocking_threads=count) as running:
         assert press(running.address, 16, 20, 60) == []
         wait_until(lambda: running.engine.connection_count == 0, what="closed connections")
     wait_until(lambda: (descriptors(), threading.active_count()) == before, what="nothing left")
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("threads", [2, 4, 16])
-def test_under_long_pressure(threads):
+@pytest.mark.parametrize("count", [2, 4, 16])
+def test_under_long_pressure(count):
     before = descriptors(), threading.active_count()
-    with EngineServer(hash_of, "wsgi", blocking_threads=threads) as running:
+    with EngineServer(hash_of, "wsgi", blocking_threads=count) as running:
         assert press(running.address, 64, 1050, 900) == []
         wait_until(lambda: running.engine.connection_count == 0, what="closed connections")
     wait_until(lambda: (descriptors(), threading.active_count()) == before, what="nothing left")

@@ -418,3 +418,11 @@ def test_once_a_second(room):
     room.clock.advance(1.5)
     room.turn()
     assert room.seconds == 2
+
+
+def test_a_thread_may_equip_what_it_serves(room):
+    guest, seen = room.guest(), []
+    room.poller.equip = lambda connection: seen.append((connection, list(connection.calls)))
+    guest.far.send(b"x")
+    room.turn()
+    assert seen == [(guest, [])]
