@@ -157,13 +157,17 @@ class Inflater:
             pieces.append(self._step(stream, rest, room))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def finish(self, room: int) -> bytes:
-        """End a message: inflate what its sender cut off (section 7.2.2)."""
-        result = self.inflate(TAIL, room)
+    def whole(self, data: bytes, room: int) -> bytes:
+        """Inflate a message that came in one piece; raises as ``inflate`` does."""
+        result = self.inflate(data + TAIL, room)
         self._restarts = 0
         if self._alone:
             self._stream = None
         return result
+
+    def finish(self, room: int) -> bytes:
+        """End a message: inflate what its sender cut off (section 7.2.2)."""
+        return self.whole(b"", room)
 
     @staticmethod
     def _step(stream: "zlib._Decompress", data: bytes, room: int) -> bytes:

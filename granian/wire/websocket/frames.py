@@ -20,7 +20,7 @@ from wsproto.frame_protocol import (
 )
 
 from ..._typing import Message
-from .deflate import Deflate, InflateError, Inflater, TooLargeError
+from .deflate import InflateError, Inflater, TooLargeError
 
 MAX_FRAGMENTS = 65_536
 """Frames of one message."""
@@ -45,15 +45,15 @@ class Guard(Extension):
     Args:
         max_message: Octets of a message after inflating.
         max_frame: Octets of a frame's payload, as its header announces them.
-        deflate: What was agreed on in the handshake, or None.
+        inflater: The peer's stream, where compression was agreed on.
     """
 
     name = "limits"
 
-    def __init__(self, max_message: int, max_frame: int, deflate: Optional[Deflate]) -> None:
+    def __init__(self, max_message: int, max_frame: int, inflater: Optional[Inflater]) -> None:
         self.max_message = max_message
         self.max_frame = max_frame
-        self.inflater = None if deflate is None else Inflater(deflate)
+        self.inflater = inflater
         self.size = self.fragments = 0
         self.compressed = self.control = False
 

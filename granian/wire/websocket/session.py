@@ -16,8 +16,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from ..._typing import Message
 from ...plan import WebsocketPlan
-from .deflate import Deflate, Deflater
-from .lane import DECLINED, INCOMPLETE, FrameResult, read_frame
+from .deflate import Deflate, Deflater, InflateError, Inflater, TooLargeError
+from .lane import DECLINED, INCOMPLETE, FrameResult, cut_packed, read_frame
 
 OPEN, CLOSING, CLOSED = range(3)
 CLOSE_SENT, CLOSE_RECEIVED, BROKEN = range(3)
@@ -28,6 +28,8 @@ TRANSITIONS: Dict[Tuple[int, int], int] = {
     (CLOSING, CLOSE_RECEIVED): CLOSED,
     (CLOSING, BROKEN): CLOSED,
 }
+
+INVALID, TOO_LARGE = 1007, 1009
 
 NO_CODE = 1005
 """Stands for a close without a code; never on the wire (RFC 6455 section 7.4.1)."""
@@ -104,8 +106,8 @@ class Session:
 
     __slots__ = (
         "_at",
-        "_deflate",
         "_deflater",
+        "_inflater",
         "_lane",
         "_limit",
         "_owed",
@@ -125,7 +127,7 @@ class Session:
         self, plan: WebsocketPlan, deflate: Optional[Deflate] = None, lane: Any = read_frame
     ) -> None:
         self._plan = plan
-        self._deflate = deflate
+        self._inflater = None if deflate is None else Inflater(deflate)
         self._deflater = None if deflate is None else Deflater(deflate)
         self._lane = lane
         self._limit = min(plan.max_frame_size, plan.max_message_size)
@@ -182,6 +184,13 @@ class Session:
                     continue
                 if result == INCOMPLETE:
                     return None
+                if self._inflater is not None and self._lane is not decline:
+                    packed = cut_packed(data, at, self._plan.max_frame_size)
+                    if packed is not None:
+                        unpacked = self._unpack(data[at], *packed)
+                        if unpacked is not None and self.phase == OPEN:
+                            return unpacked
+                        continue
             if judged == JUDGED:
                 self.unfinished = True
                 return None
@@ -230,6 +239,22 @@ class Session:
         self.phase = TRANSITIONS[self.phase, CLOSE_SENT]
         return encode_frame(CLOSE, close_payload(code, reason))
 
+    def _unpack(self, first: int, payload: bytes, end: int) -> Optional[Message]:
+        """Inflate a whole message that ends at ``end``; None when it fails the connection."""
+        if end == len(self.held):
+            self.held = b""
+            end = 0
+        self._at = end
+        assert self._inflater is not None
+        try:
+            octets = self._inflater.whole(payload, self._plan.max_message_size)
+            return octets.decode() if first & 1 else octets
+        except TooLargeError:
+            self._fail(TOO_LARGE)
+        except (InflateError, UnicodeDecodeError):
+            self._fail(INVALID)
+        return None
+
     def _judge(self, piece: bytes, size: int) -> Optional[Message]:
         """Let wsproto decide on a piece of a frame of which ``size`` octets are owed."""
         from . import frames  # wsproto costs a worker nothing until a frame is declined
@@ -237,7 +262,7 @@ class Session:
         reader = self._reader
         if reader is None:
             plan = self._plan
-            guard = frames.Guard(plan.max_message_size, plan.max_frame_size, self._deflate)
+            guard = frames.Guard(plan.max_message_size, plan.max_frame_size, self._inflater)
             reader = self._reader = frames.FrameReader(guard)
         self._at += len(piece)
         if self._at == len(self.held):

@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from granian.wire.websocket.deflate import Deflate
+from granian.wire.websocket.deflate import Deflate, Inflater
 from granian.wire.websocket.frames import (
     MAX_FRAGMENTS,
     BrokenError,
@@ -17,7 +17,8 @@ from .peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, deflate,
 
 
 def reader_of(max_message=1000, max_frame=500, agreed=None):
-    return FrameReader(Guard(max_message, max_frame, agreed))
+    inflater = None if agreed is None else Inflater(agreed)
+    return FrameReader(Guard(max_message, max_frame, inflater))
 
 
 def test_whole_messages_and_fragments():

@@ -4,7 +4,15 @@ import os
 
 import pytest
 
-from granian.wire.websocket.lane import DECLINED, HELD, INCOMPLETE, WIDE, read_frame, unmask
+from granian.wire.websocket.lane import (
+    DECLINED,
+    HELD,
+    INCOMPLETE,
+    WIDE,
+    cut_packed,
+    read_frame,
+    unmask,
+)
 
 from .peer import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame
 
@@ -60,3 +68,32 @@ def test_waits_for_a_header_and_for_short_binary_payload(size):
     for cut in [*range(15), len(data) - 1]:
         if cut < len(data):
             assert read_frame(data[:cut], 0, LIMIT) == INCOMPLETE
+
+
+@pytest.mark.parametrize("size", [2, 125, 126, 65_535])
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_cuts_whole_compressed_frames(size, opcode):
+    payload = os.urandom(size)
+    data = b"x" + frame(opcode, payload, rsv=4) + b"after"
+    assert cut_packed(data, 1, LIMIT) == (payload, len(data) - 5)
+    assert cut_packed(data[:-6], 1, LIMIT) is None
+    assert cut_packed(data, 1, size - 1) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        frame(TEXT, b"plain frame"),
+        frame(TEXT, b"first fragment", rsv=4, fin=False),
+        frame(CONTINUATION, b"last fragment", rsv=4),
+        frame(TEXT, b"another bit", rsv=6),
+        frame(PING, b"control frame", rsv=4),
+        frame(TEXT, b"bare frame", rsv=4, mask=False),
+        frame(TEXT, b"two octets for one", rsv=4, long=2),
+        frame(TEXT, bytes(200), rsv=4, long=8),
+        frame(BINARY, bytes(65_536), rsv=4),
+    ],
+    ids=range(9),
+)
+def test_leaves_all_other_frames(data):
+    assert cut_packed(data, 0, LIMIT) is None

@@ -8,6 +8,7 @@ import pytest
 
 from granian.plan import WebsocketPlan
 from granian.wire.websocket.deflate import Deflate
+from granian.wire.websocket.lane import read_frame
 from granian.wire.websocket.session import (
     BROKEN,
     CLOSE_RECEIVED,
@@ -201,6 +202,36 @@ def test_plain_frames_take_the_lane_where_compression_was_agreed_on():
     assert session._reader is None
     session.feed(frame(TEXT, peer.deflate(b"packed"), rsv=4) + frame(TEXT, "plain"))
     assert messages(session) == ["packed", "plain"]
+    assert session._reader is None
+
+
+@pytest.mark.parametrize("lane", [read_frame, decline])
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [(b"\xff" * 20, 1007), (peer.deflate(b"\xff"), 1007), (peer.deflate(bytes(101)), 1009)],
+)
+def test_compressed_messages_that_fail_the_connection(lane, payload, code):
+    session = Session(WebsocketPlan(max_message_size=100), Deflate(), lane)
+    session.feed(frame(TEXT, peer.deflate(b"good"), rsv=4) + frame(TEXT, payload, rsv=4))
+    assert messages(session) == ["good"]
+    assert session.close_code == code
+    assert replies(session) == [(0x88, code.to_bytes(2, "big"))]
+
+
+def test_one_context_for_messages_whole_and_fragmented():
+    client = zlib.compressobj(9, zlib.DEFLATED, -12)
+    words = os.urandom(300)
+
+    def packed():
+        return (client.compress(words) + client.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+    session = Session(PLAN, Deflate())
+    session.feed(frame(BINARY, packed(), rsv=4))
+    second = packed()
+    assert len(second) < 50
+    session.feed(frame(BINARY, second[:3], rsv=4, fin=False) + frame(CONTINUATION, second[3:]))
+    session.feed(frame(BINARY, packed(), rsv=4))
+    assert messages(session) == [words] * 3
 
 
 def test_limits_of_the_plan_reach_the_frames():
