@@ -121,15 +121,17 @@ class Stopper:
         """Remember that the state is to be logged."""
         self.dump = True
 
+    def handle_nothing(self, number: int, frame: Optional[FrameType]) -> None:
+        """Leave a signal to the supervisor; to ignore it would bind the application's children."""
+
     def install(self) -> None:
         """Install the handlers and let through what was held back since the process began."""
-        import signal
-
         handlers = dict.fromkeys(STOP_SIGNALS, self.handle_exit)
         if DUMP is not None:
             handlers[DUMP] = self.handle_dump
-        ignored = {} if HANGUP is None else {HANGUP: signal.SIG_IGN}
-        self._handlers.install({**handlers, **ignored}, self._alarm)
+        if HANGUP is not None:
+            handlers[HANGUP] = self.handle_nothing
+        self._handlers.install(handlers, self._alarm)
         release()
 
 

@@ -283,6 +283,13 @@ class TestReload:
                 )
             assert len(set(levels)) == 1
 
+    def test_hangup_of_the_whole_group_is_one_reload(self):
+        with GranianServer(APP, workers=2) as server:
+            os.killpg(server.pid, signal.SIGHUP)
+            server.wait_line("Stopped old worker", 2)
+            assert "Unexpected" not in server.log
+            assert server.stop() == 0
+
     def test_stop_beats_reload(self):
         with GranianServer(APP, workers=2) as server:
             server.send_signal(signal.SIGHUP)
