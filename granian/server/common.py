@@ -60,6 +60,9 @@ IDLE_GRACE = 0.5
 """Seconds in which a connection that outlives its worker may send one more request, to be told
 ``Connection: close`` with the answer instead of being closed between two requests."""
 
+HANGING = 5.0
+"""Seconds after which a worker that has not started gives way to changed files."""
+
 RELOAD_PATIENCE = 2.0
 """Seconds that workers get to finish when a file has changed: nobody waits for old code."""
 
@@ -469,14 +472,21 @@ class AbstractServer:
         return member
 
     def _await_ready(self, members: Sequence[Member]) -> bool:
-        """Wait until each has taken its place or died, or a stop is asked for.
+        """Wait until each has taken its place or died, or something else is more urgent.
 
         Returns:
             True if all have taken their places.
         """
         waiting = list(members)
+        outdated_at = time.monotonic() + HANGING
         while waiting and not self._stopping:
-            self.crew.pump(None)
+            change = None if self._reloader is None else self._reloader.wait()
+            if change is None:
+                self.crew.pump(None)
+            else:
+                self.crew.pump(max(change, outdated_at - time.monotonic(), 0.0))
+                if time.monotonic() >= outdated_at:
+                    return False  # what hangs there may have been mended meanwhile
             for member in [one for one in waiting if one.phase == SERVING]:
                 waiting.remove(member)
                 self._take_place(member)

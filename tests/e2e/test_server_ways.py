@@ -183,6 +183,15 @@ class TestWatching:
             assert get(server).status == 200
             assert server.stop() == 0
 
+    def test_application_that_hangs_while_loading_can_be_mended(self, tmp_path):
+        (tmp_path / "watched.py").write_text("print('hanging', flush=True)\nwhile True: pass\n")
+        with GranianServer("watched:app", reload=True, cwd=tmp_path, wait=False) as server:
+            server.wait_line("hanging")
+            (tmp_path / "watched.py").write_text(self.SOURCE)
+            server.wait_ready()
+            assert get(server).status == 200
+            assert server.stop() == 0
+
     def test_open_stream_does_not_hang_a_reload(self, tmp_path):
         (tmp_path / "watched.py").write_text(self.SOURCE)
         server = GranianServer("watched:app", reload=True, cwd=tmp_path)
