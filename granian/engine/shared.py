@@ -172,38 +172,43 @@ class SharedPoller(Poller):
     def watch(self, connection: Pollable, events: int) -> None:
         """Leave it to ``release``: until then nobody would be served by it."""
 
-    def release(self, served: Any, fd: int) -> None:
+    def release(self, served: Any, fd: int) -> None:  # hot
         """Let anybody serve a connection again, unless it has closed; then look for visits.
 
         Args:
             served: What was taken; another connection may have taken its place since.
             fd: Its descriptor when it was taken.
         """
-        current = served
-        if served.fd != fd:
-            current = self._heir_of(fd)
-            if current is None:
-                if self._visits:
-                    self._run_visits(served, served)
+        while True:
+            current = served
+            if served.fd != fd:
+                current = self._heir_of(fd)
+                if current is None:
+                    if self._visits:
+                        self._run_visits(served, served)
+                    return
+            mask = IN if current.events == READ else _mask_of(current.events)
+            if self.one_shot:
+                self.armed[fd] = current
+                self._modify(fd, mask | ONE_SHOT)
+                if mask != IN and fd in self.newcomers:
+                    # Taken and closed in between, and the descriptor given out again.
+                    self._modify(fd, IN | ONE_SHOT)
+            else:
+                if mask != IN or fd in self._masks:
+                    self._set_mask(fd, mask)
+                self.armed[fd] = current
+                if self._muted and self._muted.pop(fd, False):
+                    self._modify(fd, mask)
+            if not self._visits or (current not in self._visits and served not in self._visits):
                 return
-        mask = IN if current.events == READ else _mask_of(current.events)
-        if self.one_shot:
-            self.armed[fd] = current
-            self._modify(fd, mask | ONE_SHOT)
-        else:
-            if mask != IN or fd in self._masks:
-                self._set_mask(fd, mask)
-            self.armed[fd] = current
-            if self._muted and self._muted.pop(fd, False):
-                self._modify(fd, mask)
-        if self._visits and (current in self._visits or served in self._visits):
             # After the arming: who comes later finds the connection armed, and takes it.
             try:
                 current = self.armed.pop(fd)
             except KeyError:
                 return  # owned again; that owner will see to it
             self._run_visits(served, current)
-            self.release(current, fd)
+            served = current
 
     def _heir_of(self, fd: int) -> Any:
         """Return what has taken a connection's place while this thread owned it, else None."""

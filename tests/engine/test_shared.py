@@ -426,3 +426,16 @@ def test_a_thread_may_equip_what_it_serves(room):
     guest.far.send(b"x")
     room.turn()
     assert seen == [(guest, [])]
+
+
+def test_visits_may_follow_each_other_for_long(room):
+    guest, seen = room.guest(), []
+
+    def again(visited):
+        seen.append(1)
+        if len(seen) < 3000:
+            room.poller.visit(visited, again)
+
+    room.poller.visit(guest, again)
+    assert len(seen) == 3000
+    assert room.poller.armed[guest.fd] is guest
