@@ -54,34 +54,18 @@ class ScriptedApplication:
         if self.script is not None:
             self.script(responder, head, body, complete)
 
-    def begin_websocket(self, channel: Any, head: Any, subprotocols: Any) -> None:
-        channel.handler = ScriptedHandler(channel, head)
-        channel.handler.subprotocols = subprotocols
-        self.begun.append(channel.handler)
-        if self.script is not None:
-            self.script(channel, head, b"", False)
-
 
 class ScriptedHandler:
     def __init__(self, responder: Any, head: Any) -> None:
         self.responder = responder
         self.head = head
         self.events: List[Any] = []
-        self.echo = False
 
     def on_body(self, data: bytes, last: bool) -> None:
         self.events.append(("body", bytes(data), last))
 
     def on_writable(self) -> None:
         self.events.append(("writable",))
-
-    def on_message(self, message: Any) -> None:
-        self.events.append(("message", message))
-        if self.echo:
-            self.responder.send(message)
-
-    def on_close(self, code: int, reason: str) -> None:
-        self.events.append(("close", code, reason))
 
     def on_disconnect(self) -> None:
         self.events.append(("disconnect",))

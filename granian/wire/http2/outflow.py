@@ -9,7 +9,7 @@ RFC 9113 sections 5.2, 6.1 and 6.9; RFC 9218 section 10.
 """
 
 from collections import deque
-from typing import TYPE_CHECKING, Deque, List, Protocol, Tuple, Union
+from typing import TYPE_CHECKING, Deque, List, Optional, Protocol, Tuple, Union
 
 from .codes import CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, frame, pack_header
 from .guard import Guard
@@ -44,7 +44,7 @@ class Outflow:
         self.max_frame = 16_384
         self.waiting = 0
         self._guard = guard
-        self._ready: Tuple[Deque[Stream], ...] = tuple(deque() for _ in range(8))
+        self._ready: List[Optional[Deque[Stream]]] = [None] * 8  # by urgency, made when needed
 
     def headers(self, number: int, block: bytes, last: bool) -> None:
         """Append a whole header block, in several frames if the peer's frame size demands it."""
@@ -64,19 +64,25 @@ class Outflow:
         """Give a stream its place in the round if it has something to send and a window."""
         if not stream.listed and stream.send_window > 0:
             stream.listed = True
-            self._ready[stream.urgency].append(stream)
+            self._level(stream.urgency).append(stream)
+
+    def _level(self, urgency: int) -> "Deque[Stream]":
+        level = self._ready[urgency]
+        if level is None:
+            level = self._ready[urgency] = deque()
+        return level
 
     def relist(self, stream: "Stream", urgency: int) -> None:
         """Move a stream to another urgency."""
         if stream.listed:
-            self._ready[stream.urgency].remove(stream)
-            self._ready[urgency].append(stream)
+            self._level(stream.urgency).remove(stream)
+            self._level(urgency).append(stream)
         stream.urgency = urgency
 
     def delist(self, stream: "Stream") -> None:
         """Forget a stream that was reset, and what it had queued."""
         if stream.listed:
-            self._ready[stream.urgency].remove(stream)
+            self._level(stream.urgency).remove(stream)
             stream.listed = False
         if stream.queued:
             stream.queue.clear()
