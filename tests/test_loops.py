@@ -51,7 +51,7 @@ def test_builder_gets_its_packages_by_name(monkeypatch):
 
 def test_package_that_breaks_on_import_is_not_available(tmp_path, monkeypatch):
     (tmp_path / "broken_loop_package.py").write_text("raise ImportError('no')")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     registry = Registry()
     registry.register("mine", packages=["broken_loop_package"])(lambda **_: None)
     with pytest.raises(RuntimeError, match="'mine' implementation not available"):

@@ -37,14 +37,19 @@ def flask_app():
     return app
 
 
-def django_app():
-    """Django over WSGI: the same routes."""
+def configure_django():
+    """Give Django its settings: once for all tests of a process, as it wants them."""
     django = pytest.importorskip("django")
     from django.conf import settings
 
     if not settings.configured:
         settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="test")
         django.setup()
+
+
+def django_app():
+    """Django over WSGI: the same routes."""
+    configure_django()
     from django.core.wsgi import get_wsgi_application
 
     return get_wsgi_application()

@@ -16,6 +16,7 @@ import pytest
 
 from granian.plan import TlsPlan, WebsocketPlan
 from tests.apps import sockets as app
+from tests.apps.frameworks import configure_django
 from tests.support.servers import EngineServer, GranianServer, wait_until
 
 from ..wire.websocket.peer import BINARY, PING, TEXT, close, deflate, frame, header, parse
@@ -466,12 +467,9 @@ def test_starlette():
 
 def test_channels():
     generic = pytest.importorskip("channels.generic.websocket")
+    configure_django()
     from channels.routing import URLRouter
-    from django.conf import settings
     from django.urls import path
-
-    if not settings.configured:
-        settings.configure(ALLOWED_HOSTS=["*"])
 
     class Echo(generic.WebsocketConsumer):
         def connect(self):

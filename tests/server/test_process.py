@@ -58,7 +58,7 @@ def test_script_of_the_user_is_run_under_another_name(tmp_path, main_module):
 
 def test_module_of_the_user_is_run_under_another_name(tmp_path, main_module, monkeypatch):
     (tmp_path / "users_main.py").write_text("name = __name__\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     process._prepare_main(Parcel(None, "users_main"))
     assert sys.modules["__main__"].name == "__mp_main__"
 
