@@ -1,8 +1,8 @@
 """The registry of event loops behind ``granian.loops``.
 
-``auto`` and ``asyncio`` are both the asyncio selector loop: served by the worker's own poller it
-costs less per request than uvloop behind ``add_reader``. Standard library only; a loop's package
-is imported when the loop is asked for.
+``auto`` and ``asyncio`` are both the asyncio loop whose selector is the worker's own poller,
+so that no event needs a loop handle; other loops can only watch that poller through ``add_reader``.
+Standard library only; a loop's package is imported when the loop is asked for.
 """
 
 import importlib
