@@ -242,7 +242,8 @@ class Session:
         self._ping_due = 0.0
         self._max_streams = limits.max_concurrent_streams
         self._max_frame = max(16_384, min(limits.max_frame_size, 0xFFFFFF))
-        self.high_water = min(limits.max_send_buffer_size, _ROOM)
+        # Half of it, for the piece that crosses the mark is kept whole.
+        self.high_water = max(1, limits.max_send_buffer_size // 2)
         self._low_water = self.high_water // 2
         connection_window, stream_window = self._window_sizes()
         self._held_max = _HELD_FACTOR * connection_window
@@ -545,6 +546,7 @@ class Session:
         length = len(payload)
         stream.received += length
         stream.heard_at = self.now
+        stream.wants_body = False
         expected = stream.expected
         if expected != CHUNKED and (
             stream.received > expected or (last and stream.received != expected)

@@ -736,6 +736,23 @@ def test_an_upload_that_stops_is_reset(serve):
     assert server.reset(1) == CANCEL
 
 
+def test_an_application_that_is_busy_keeps_its_upload(serve):
+    server = serve()
+    server.request(1, POST, last=False)
+    server.opened[0].want_body(0)
+    server.feed(frame(DATA, 0, 1, b"x"))  # what it waited for: now it works on it
+    server.session.tick(server.now + 100)
+    assert server.reset(1) is None
+
+
+def test_the_send_buffer_is_the_operators(serve):
+    server = serve(lambda stream, what: stream.start(200, []), max_send_buffer_size=20_000)
+    server.request(1)
+    [stream] = server.opened
+    assert not stream.write(bytes(9_000))
+    assert stream.write(bytes(9_000))
+
+
 def test_a_small_unread_body_is_dropped_and_a_long_one_told_to_stop(serve):
     server = serve(answer)
     server.request(1, POST, last=False)
