@@ -397,7 +397,7 @@ def logged(line: Callable[..., None]) -> Type[HTTPProtocol]:
             try:
                 await super().serve(target, scope)
             finally:
-                line(started, ticks, scope.log_atoms(self._peer), self.status)
+                line(started, ticks, scope.log_atoms(), self.status)
 
     return LoggedHTTPProtocol
 

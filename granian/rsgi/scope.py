@@ -94,7 +94,6 @@ class PeerFacts:
     """What is constant for a connection, in the words of RSGI scopes.
 
     Attributes:
-        address: The peer's address alone, for the access log.
         scheme: ``"http"`` or ``"https"``, for WebSockets too.
         client: ``"address:port"`` of the peer; empty for Unix sockets.
         server: The same of the listener; the path of a Unix socket.
@@ -102,10 +101,9 @@ class PeerFacts:
         gone: The connection has ended.
     """
 
-    __slots__ = ("address", "client", "gone", "scheme", "server", "watching")
+    __slots__ = ("client", "gone", "scheme", "server", "watching")
 
     def __init__(self, peer: Peer) -> None:
-        self.address = peer.client[0] if peer.client else ""
         self.scheme = peer.scheme
         self.client = address_text(peer.client)
         self.server = address_text(peer.server)
@@ -188,11 +186,12 @@ class Scope:
         """Show the client and scheme that a trusted proxy spoke for."""
         self._client, self._scheme = client, scheme
 
-    def log_atoms(self, peer: PeerFacts) -> Dict[str, Any]:
+    def log_atoms(self) -> Dict[str, Any]:
         """Return what the access line may name; fields as raw pairs."""
         headers = self._headers
         return {
-            "addr_remote": peer.address,
+            # As shown: behind a trusted proxy, whom it spoke for.
+            "addr_remote": self._client.rpartition(":")[0].strip("[]"),
             "protocol": f"HTTP/{self._http_version}",
             "path": self._path,
             "qs": self._query,

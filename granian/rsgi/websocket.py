@@ -25,7 +25,7 @@ from .._waiter import Waiter, new_waiter
 from ..log import logger
 from .errors import ProtocolError
 from .http import Target, _fail, _octets
-from .scope import PeerFacts, WebsocketScope
+from .scope import WebsocketScope
 
 CONNECTING, OPEN, LEFT, CLOSED = range(4)
 
@@ -74,7 +74,6 @@ class WebsocketProtocol:
         "_loop",
         "_messages",
         "_paused",
-        "_peer",
         "_phase",
         "_receiver",
         "_senders",
@@ -84,7 +83,6 @@ class WebsocketProtocol:
     def __init__(self, channel: Any, loop: asyncio.AbstractEventLoop) -> None:
         self._channel = channel
         self._loop = loop
-        self._peer: PeerFacts = channel.context
         self._phase = CONNECTING
         self._messages: Deque[WebsocketMessage] = deque()
         self._receiver: Optional[Waiter] = None
@@ -299,7 +297,7 @@ def logged_websocket(line: Callable[..., None]) -> Type[WebsocketProtocol]:
             await super().serve(target, scope)
 
         def on_answered(self, status: int) -> None:
-            line(self._started, self._ticks, self._scope.log_atoms(self._peer), status)
+            line(self._started, self._ticks, self._scope.log_atoms(), status)
 
     return LoggedWebsocketProtocol
 

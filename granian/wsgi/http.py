@@ -236,6 +236,8 @@ def logged(line: Callable[..., None]) -> Type[WsgiHttp]:
                 "headers": head.headers,
             }
             super().run(target, environ, head)
+            # Behind a trusted proxy, whom it spoke for.
+            atoms["addr_remote"] = environ.get("REMOTE_ADDR", atoms["addr_remote"])
             line(started, ticks, atoms, self.status)
 
     return LoggedWsgiHttp

@@ -125,7 +125,8 @@ def test_what_the_access_line_may_name():
         "scheme": "http",
         "headers": [(b"a", b"1")],
     }
-    peer = PeerFacts(FakeResponder())
-    assert scope.log_atoms(peer) == expected
+    assert scope.log_atoms() == expected
     assert scope.headers["a"] == "1"
-    assert scope.log_atoms(peer) == expected
+    assert scope.log_atoms() == expected
+    scope.forward("[2001:db8::1]:0", "https")
+    assert scope.log_atoms() == {**expected, "addr_remote": "2001:db8::1", "scheme": "https"}

@@ -7,6 +7,7 @@ import pytest
 from granian.errors import AppError
 from granian.log import log_request_builder
 from granian.plan import WorkerPlan
+from granian.utils.proxies import wrap_wsgi_with_proxy_headers
 from granian.wsgi.application import WsgiApplication
 from granian.wsgi.file import FileWrapper
 from tests.support.responder import FakeResponder, make_head
@@ -328,6 +329,13 @@ def test_a_refused_response(sent, names, caplog):
     serve(returning([b"body"]), responder=responder)
     assert responder.names == names
     assert caplog.records
+
+
+def test_the_access_line_names_whom_a_proxy_spoke_for(caplog):
+    caplog.set_level(logging.INFO, "granian.access")
+    wrapped = wrap_wsgi_with_proxy_headers(returning([b"x"]))
+    serve(wrapped, log_request_builder("%(addr)s"), headers=[(b"x-forwarded-for", b"1.2.3.4")])
+    assert caplog.records[-1].getMessage() == "1.2.3.4"
 
 
 @pytest.mark.parametrize("result", [[b"x"], Iterable(LookupError())])
