@@ -9,7 +9,7 @@ from .messages import EXTENSIONS
 if TYPE_CHECKING:
     import asyncio
 
-    from ..log import AccessLine
+    from ..metrics import AccessLog
     from .lifespan import LifespanProtocol
 
 
@@ -32,7 +32,7 @@ class AsgiApplication:
         spawn: Callable[[Any], None],
         root_path: str,
         lifespan: "Optional[LifespanProtocol]",
-        access: "Optional[AccessLine]",
+        access: "Optional[AccessLog]",
     ) -> None:
         self.target = target
         self.loop = loop

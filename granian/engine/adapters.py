@@ -7,7 +7,8 @@ here and late, so that a worker loads what it serves and nothing else.
 from typing import TYPE_CHECKING, Any, Optional
 
 from ..errors import FatalError
-from ..log import DEFAULT_ACCESSLOG_FMT, AccessLine, log_request_builder
+from ..log import DEFAULT_ACCESSLOG_FMT, log_request_builder
+from ..metrics import AccessLog, DurationMeter
 from ..plan import WorkerPlan
 
 if TYPE_CHECKING:
@@ -113,9 +114,11 @@ def _behind_proxies(target: Any, plan: WorkerPlan) -> Any:
 
 def _create_interface(target: Any, runtime: "Runtime", lifecycle: Optional[Lifecycle]) -> Any:
     plan = runtime.plan
-    access: Optional[AccessLine] = None
+    access: Optional[AccessLog] = None
     if plan.log_access:
         access = log_request_builder(plan.log_access_format or DEFAULT_ACCESSLOG_FMT)
+    if plan.metrics_scrape_interval is not None:
+        access = runtime.meter = DurationMeter(access)
     if plan.interface in ("asgi", "asginl"):
         from ..asgi.application import AsgiApplication
 

@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence
 
 from ..errors import FatalError, PeerError
+from ..metrics import DurationMeter
 from ..plan import WorkerPlan
 from ..wire.date import date_line
 from ..wire.http1.lane import HeadLane
@@ -89,6 +90,7 @@ class Runtime:
         self.counters = Counters()
         self.loop: Optional[asyncio.AbstractEventLoop] = None
         self.tasks: Optional[Tasks] = None
+        self.meter: Optional[DurationMeter] = None
         self.lane = HeadLane(self.plan.http1.buffer_size)
         self.writer = HeadWriter(date_line(time.time()))
         self.lexicon: Optional[Lexicon] = None
@@ -113,8 +115,10 @@ class Runtime:
 
     @property
     def gauges(self) -> Dict[str, int]:
-        """What only some kinds of runtime count."""
-        return {}
+        """What is true now, and what only some kinds of runtime count."""
+        gauges = {} if self.meter is None else self.meter.counted()
+        gauges["requests_in_flight"] = 0 if self.tasks is None else len(self.tasks.pending)
+        return gauges
 
     def post(self, call: Callable[[], None]) -> None:
         """Run ``call`` on this runtime's thread."""

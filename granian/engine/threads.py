@@ -93,6 +93,12 @@ class Crew:
     # any thread
 
     @property
+    def busy(self) -> int:
+        """Threads that are serving a connection, as nearly as can be told from another thread."""
+        polling = 0 if self.busy_since or self._poller.one_shot else 1
+        return max(0, len(self._hands) - len(self._parked) - polling)
+
+    @property
     def size(self) -> int:
         """Threads there are."""
         return len(self._hands)
@@ -336,6 +342,8 @@ class BlockingRuntime(Runtime):
         """Threads, what waits for them, and how long they have worked in microseconds."""
         crew = self.crew
         return {
+            **super().gauges,
+            "requests_in_flight": crew.busy,
             "blocking_threads": crew.size,
             "blocking_queue": crew.waiting,
             "blocking_busy_cumulative": int(crew.busy_time * 1e6),

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Callable, Coroutine, Optional, Sequence
 
-from ..log import AccessLine
+from ..metrics import AccessLog
 from ..wire.head import RequestHead
 from ..wire.waist import Peer, Responder
 from .http import UNTAKEN, WAITING, HTTPProtocol, Target, logged
@@ -28,7 +28,7 @@ class RsgiApplication:
         target: Any,
         loop: asyncio.AbstractEventLoop,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
-        access: Optional[AccessLine] = None,
+        access: Optional[AccessLog] = None,
     ) -> None:
         self.target: Target = getattr(target, "__rsgi__", target)
         self.loop = loop

@@ -13,7 +13,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Callable, Dict, Iterator, Mapping
 
 from ..errors import FatalError
-from ..metrics import WORKER_COUNTERS, WORKER_GAUGES
+from ..metrics import (
+    DURATION_BOUNDS,
+    DURATION_BUCKETS,
+    DURATION_SUM,
+    WORKER_COUNTERS,
+    WORKER_GAUGES,
+)
 from ..plan import MetricsPlan
 from .signals import Alarm
 
@@ -60,6 +66,24 @@ class Collector:
                 for number, counters in workers.items():
                     metric.add_sample(metric.name, {"worker": str(number)}, counters.get(name, 0))
                 yield metric
+        yield _durations(workers)
+
+
+def _durations(workers: Mapping[int, Mapping[str, Any]]) -> Any:
+    """Make the histogram of request durations; its buckets are cumulative (Prometheus)."""
+    from prometheus_client import Metric
+
+    name = "granian_request_duration_seconds"
+    metric = Metric(name, name, "histogram")
+    for number, counters in workers.items():
+        labels = {"worker": str(number)}
+        total = 0
+        for bound, bucket in zip([*map(str, DURATION_BOUNDS), "+Inf"], DURATION_BUCKETS):
+            total += counters.get(bucket, 0)
+            metric.add_sample(f"{name}_bucket", {**labels, "le": bound}, total)
+        metric.add_sample(f"{name}_count", labels, total)
+        metric.add_sample(f"{name}_sum", labels, counters.get(DURATION_SUM, 0) / 1e6)
+    return metric
 
 
 class Exporter:

@@ -3,7 +3,7 @@
 import io
 from typing import Any, Optional
 
-from ..log import AccessLine
+from ..metrics import AccessLog
 from ..plan import WorkerPlan
 from ..wire.head import RequestHead
 from ..wire.waist import BlockingResponder
@@ -25,7 +25,7 @@ class WsgiApplication:
     """
 
     def __init__(
-        self, target: Target, plan: WorkerPlan, access: Optional[AccessLine] = None
+        self, target: Target, plan: WorkerPlan, access: Optional[AccessLog] = None
     ) -> None:
         self.target = target
         self.exchange = WsgiHttp if access is None else logged(access)

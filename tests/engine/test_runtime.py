@@ -169,7 +169,11 @@ def test_counters_are_summed():
     assert counters["requests_handled"] == 4
     assert counters["connections_handled"] == 5
     assert counters["connections_err"] == 1
-    assert set(counters) == {*Counters.__slots__, "connections_active"}
+    assert set(counters) == {
+        *Counters.__slots__,
+        "connections_active",
+        "requests_in_flight",
+    }
 
 
 def test_the_state_can_be_described():

@@ -6,6 +6,7 @@ import urllib.request
 import pytest
 
 from granian.errors import FatalError
+from granian.metrics import DURATION_BUCKETS, DURATION_SUM
 from granian.plan import MetricsPlan
 from granian.server.exporter import Exporter
 
@@ -70,3 +71,17 @@ def test_missing_library_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with pytest.raises(FatalError, match=r"pip install granian\[metrics\]"):
         Exporter(MetricsPlan(port=0), COUNTS)
+
+
+def test_durations_are_a_cumulative_histogram(exporter):
+    exporter.report(
+        1, 0.0, {DURATION_BUCKETS[0]: 3, DURATION_BUCKETS[-1]: 1, DURATION_SUM: 2_500_000}
+    )
+    found = families(exporter.render())["granian_request_duration_seconds"]
+    assert found.type == "histogram"
+    values = {(s.name.rpartition("_")[2], s.labels.get("le")): s.value for s in found.samples}
+    assert values["bucket", "0.005"] == 3.0
+    assert values["bucket", "10.0"] == 3.0
+    assert values["bucket", "+Inf"] == 4.0
+    assert values["count", None] == 4.0
+    assert values["sum", None] == 2.5
