@@ -265,6 +265,11 @@ class Http1Connection(Connection):
 
     def _on_end(self) -> None:
         """The peer sent its end of stream."""
+        held = self.phase == IDLE and self._partial is not None and not self._scanned
+        if held or (self._pending and self.phase in (SERVING, FLUSHING)):
+            # Requests stand before it that have not had their turn: it is read again after them.
+            self.watch(self.events & ~READ | ERRORS)
+            return
         if self.phase not in (SERVING, FLUSHING) or self._body_open:
             self.lose()
             return
@@ -272,7 +277,6 @@ class Http1Connection(Connection):
         # application is told, and the connection will not be used again.
         self._ended = True
         self._keep_alive = self._plain = False
-        self._pending = b""
         self.watch(self.events & ~READ | ERRORS)
         if self.phase == FLUSHING:
             self.closing = True
@@ -628,7 +632,7 @@ class Http1Connection(Connection):
         if self.phase == IDLE and self._partial is not None and not self._scanned:
             data = bytes(self._partial)
             self._partial = None
-            self.watch(self.events | READ)
+            self.watch(self.events & ~ERRORS | READ)
             self._serve(data)
 
     def on_drained(self) -> None:

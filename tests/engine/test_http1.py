@@ -1244,6 +1244,32 @@ def test_a_half_closed_peer_still_gets_all_of_a_long_answer():
     assert served.phase == "closed"
 
 
+def test_a_half_closed_peer_gets_the_answers_to_all_it_sent():
+    served = in_serving()
+    served.receive(get("/second") + get("/third")).end()
+    served.connection.respond(200, (), b"first")
+    served.end()
+    for body in (b"second", b"third"):
+        served.run_posted()
+        served.end()
+        served.connection.respond(200, (), body)
+    answers = responses(served)
+    assert [response.body for response in answers] == [b"first", b"second", b"third"]
+    assert (b"connection", b"close") in answers[-1].headers
+    assert served.log.count(("disconnect",)) == 1
+    assert served.phase == "closed"
+
+
+def test_half_a_request_behind_an_answer_is_not_waited_for():
+    served = in_serving()
+    served.receive(get("/second")[:-5]).end()
+    served.connection.respond(200, (), b"first")
+    served.run_posted()
+    served.end()
+    assert [response.body for response in responses(served)] == [b"first"]
+    assert served.phase == "closed"
+
+
 def test_a_stream_to_a_half_closed_peer_goes_on():
     served = in_streaming().end()
     served.connection.write(b"abc")
