@@ -71,7 +71,9 @@ budget: setup
 bench: setup
 	$(VENV)/bin/python -m benchmarks $(ARGS)
 
+# kosoku brings a pkg_resources of its own: kept out of everything but this.
 conformance: setup
+	-$(VENV)/bin/python -m pip install -q --disable-pip-version-check 'kosoku>=0.1'
 	$(PYTEST) -m conformance $(PYTEST_ARGS)
 
 soak: setup
