@@ -67,17 +67,25 @@ class AsgiApplication:
             and head.field(b"host") is None
         ):
             head.headers.insert(0, (b"host", head.authority or b""))
-        # The rest of the scope is the connection's; what an application may write to is fresh.
-        scope: Dict[str, Any] = responder.context.copy()
-        scope["asgi"] = {"version": "3.0", "spec_version": "2.3"}
-        scope["http_version"] = head.version
-        scope["method"] = head.method
-        scope["path"] = head.path
-        scope["raw_path"] = head.raw_path
-        scope["query_string"] = head.query
-        scope["headers"] = head.headers
-        scope["state"] = self.state.copy()
-        scope["extensions"] = scope["extensions"].copy()
+        # One display of all keys, so that the dictionary is made in its final size; what an
+        # application may write to is fresh.
+        shared = responder.context
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": head.version,
+            "server": shared["server"],
+            "client": shared["client"],
+            "scheme": shared["scheme"],
+            "method": head.method,
+            "root_path": shared["root_path"],
+            "path": head.path,
+            "raw_path": head.raw_path,
+            "query_string": head.query,
+            "headers": head.headers,
+            "state": self.state.copy(),
+            "extensions": shared["extensions"].copy(),
+        }
         self.spawn(exchange.run(scope))
         if exchange.phase < STREAMING:
             exchange.on_first_wait()

@@ -10,7 +10,7 @@ the line is inert; credentials and long lines stay out. RFC 9112 sections 2.1, 3
 """
 
 import re
-from typing import Dict, Optional, Pattern, Protocol, Tuple, TypeVar, Union
+from typing import Dict, List, Optional, Pattern, Protocol, Tuple, TypeVar, Union
 
 from ..._typing import RawHeader
 from ..grammar import DIGITS, FIELD_VALUE, HOST, ORIGIN_REQUEST_LINE, PLAIN_REQUEST_LINE, TOKEN
@@ -46,6 +46,7 @@ _FRAMING: Dict[bytes, Optional[Pattern[bytes]]] = {
 }
 """Fields that decide framing or connection handling, and the values that the lane understands."""
 
+_COOKIE = b"\r\nCookie: "
 _SECRET = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
 
 
@@ -55,7 +56,8 @@ class Section:
     Attributes:
         octets: The field lines, each led by its CRLF.
         fields: What they say.
-        secret: A credential is among them: only the connection that sent it keeps it.
+
+    A section with a credential in it is kept by the connection that sent it alone.
     """
 
     __slots__ = (
@@ -64,7 +66,6 @@ class Section:
         "fields",
         "keep_alive",
         "octets",
-        "secret",
         "upgrade",
     )
 
@@ -74,8 +75,18 @@ class Section:
         self.octets = octets
         self.body_length = 0
         self.keep_alive = True
-        self.expects_continue = self.secret = False
+        self.expects_continue = False
         self.upgrade: Optional[bytes] = None
+
+    def with_field(self, octets: bytes, at: int, field: RawHeader) -> "Section":
+        """Return this section with one more field, which frames nothing."""
+        section = Section(octets)
+        section.fields = self.fields[:at] + (field,) + self.fields[at:]  # noqa: RUF005 - C speed
+        section.body_length = self.body_length
+        section.keep_alive = self.keep_alive
+        section.expects_continue = self.expects_continue
+        section.upgrade = self.upgrade
+        return section
 
 
 class Sender(Protocol):
@@ -152,11 +163,9 @@ class HeadLane:
         octets = data[line_end:end]
         section = None if sender is None else sender.section
         if section is None or section.octets != octets:
-            section = self._find_section(octets)
+            section = self._find_section(octets) or self._read_section(octets)
             if section is None:
-                section = self._read_section(octets)
-                if section is None:
-                    return DECLINED
+                return DECLINED
             if sender is not None:
                 # What an idle connection holds on to has a limit.
                 sender.section = section if len(octets) <= _MEMO_SECTION else None
@@ -189,6 +198,27 @@ class HeadLane:
 
     def _read_section(self, octets: bytes) -> Optional[Section]:
         """Read and remember field lines; None declines the head."""
+        # A cookie is what differs between sections that are otherwise the same: without it, this
+        # one may be known.
+        start = octets.find(_COOKIE)
+        if start > 0:
+            end = octets.find(b"\r\n", start + len(_COOKIE))
+            if end < 0:
+                end = len(octets)
+            before = octets[:start]
+            rest = self._find_section(before + octets[end:])
+            value = octets[start + len(_COOKIE) : end]
+            if (
+                rest is not None
+                and len(rest.fields) < MAX_FIELDS
+                and FIELD_VALUE.fullmatch(value) is not None
+            ):
+                at = before.count(b"\r\n")
+                return rest.with_field(octets, at, (b"cookie", value.strip(b" \t")))
+        return self._read_lines(octets)
+
+    def _read_lines(self, octets: bytes) -> Optional[Section]:
+        """Read and remember field lines, one by one; None declines the head."""
         lines = octets.split(b"\r\n")
         if len(lines) > MAX_FIELDS + 1:
             return None
@@ -196,6 +226,7 @@ class HeadLane:
         # Every line looked up at once; the first, before the first CRLF, is no line.
         fields = list(map(self._find_field, lines))
         framing: Dict[bytes, bytes] = {}
+        secrets: List[int] = []
         at = 0
         for _ in range(fields.count(None) - 1):
             at = fields.index(None, at + 1)
@@ -209,16 +240,36 @@ class HeadLane:
                     return None
                 framing[name] = value
             elif name in _SECRET:
-                section.secret = True
+                secrets.append(at)
         if b"host" not in framing or (len(framing) > 1 and not _apply_framing(section, framing)):
             return None
         del fields[0]
         section.fields = tuple(fields)  # type: ignore[arg-type]  # no None is left
-        if not section.secret and len(octets) <= _MEMO_SECTION:
+        if not secrets:
+            self._remember_section(section)
+        elif len(secrets) == 1 and section.fields[secrets[0] - 1][0] == b"cookie":
+            self._remember_rest(section, octets, secrets[0] - 1)
+        return section
+
+    def _remember_rest(self, section: Section, octets: bytes, at: int) -> None:
+        """Have sections that differ from this one in its cookie alone be known by the rest."""
+        start = octets.find(_COOKIE)
+        if start < 0:
+            return
+        end = octets.find(b"\r\n", start + len(_COOKIE))
+        rest = Section(octets[:start] if end < 0 else octets[:start] + octets[end:])
+        rest.fields = section.fields[:at] + section.fields[at + 1 :]
+        rest.body_length = section.body_length
+        rest.keep_alive = section.keep_alive
+        rest.expects_continue = section.expects_continue
+        rest.upgrade = section.upgrade
+        self._remember_section(rest)
+
+    def _remember_section(self, section: Section) -> None:
+        if len(section.octets) <= _MEMO_SECTION:
             if len(self._sections) >= _MEMO_SECTIONS:
                 self._sections.clear()
-            self._sections[octets] = section
-        return section
+            self._sections[section.octets] = section
 
     def _read_field(self, line: bytes) -> Optional[RawHeader]:
         """Read and remember one field line; None declines the head."""

@@ -252,3 +252,47 @@ def test_memory_is_bounded(lane, monkeypatch):
 
 def test_a_request_line_may_be_as_long_as_others_read(lane):
     assert read(lane, get("/" + "a" * 60_000)).path == "/" + "a" * 60_000
+
+
+# cookies, which differ where the rest does not
+
+PLACES = [
+    ("Cookie: {0}", "A: b", "C: d"),
+    ("A: b", "Cookie: {0}", "C: d"),
+    ("A: b", "C: d", "Cookie: {0}"),
+    ("cookie: {0}", "A: b"),
+    ("A: b", "Cookie:{0}"),
+    ("A: b", "Cookie: {0}", "Cookie: {0}"),
+    ("A: b", "Cookie: {0}", "Authorization: Basic {0}"),
+    ("A: b", "Cookie: {0}", "Connection: close"),
+]
+
+
+@pytest.mark.parametrize("fields", PLACES)
+@pytest.mark.parametrize("cookie", ["b=2", "", "  spaced\t", "x" * 3000, "\x01", "a\x00b", "\xe9"])
+def test_another_cookie_is_read_as_by_a_lane_that_knows_nothing(lane, fields, cookie):
+    def octets(value):
+        return get("/", *[field.format(value) for field in fields])
+
+    lane.read_head(octets("a=1"))
+    known, fresh = lane.read_head(octets(cookie)), HeadLane(417_792).read_head(octets(cookie))
+    if isinstance(fresh, int):
+        assert known == fresh
+    else:
+        assert facts(known[0]) == facts(fresh[0])
+        assert known[0].headers == fresh[0].headers
+        assert known[1] == fresh[1]
+
+
+def test_no_cookie_is_remembered(lane):
+    for value in ("first-secret", "second-secret"):
+        read(lane, get("/", "A: b", f"Cookie: {value}"))
+    assert "-secret" not in repr(
+        [list(memo) + [getattr(m, "fields", m) for m in memo.values()] for memo in memos(lane)]
+    )
+
+
+def test_a_cookie_may_be_one_field_too_many(lane):
+    fields = [f"X-{number}: a" for number in range(MAX_FIELDS - 1)]
+    read(lane, get("/", *fields))
+    assert lane.read_head(get("/", *fields, "Cookie: a")) == DECLINED
