@@ -201,7 +201,7 @@ class HeadLane:
         # A cookie is what differs between sections that are otherwise the same: without it, this
         # one may be known.
         start = octets.find(_COOKIE)
-        if start > 0:
+        if start >= 0:
             end = octets.find(b"\r\n", start + len(_COOKIE))
             if end < 0:
                 end = len(octets)
