@@ -278,7 +278,14 @@ class AccessLine:
         parse_headers: Whether the format names request fields, so that callers pass them.
     """
 
-    __slots__ = ("_clock_second", "_clock_text", "_fields", "_format", "parse_headers")
+    __slots__ = (
+        "_clock_second",
+        "_clock_text",
+        "_computed",
+        "_fields",
+        "_format",
+        "parse_headers",
+    )
 
     def __init__(self, fmt: str) -> None:
         self._format = fmt
@@ -286,7 +293,8 @@ class AccessLine:
             (f"header{{{name}}}", name.lower().encode("latin-1", "replace"))
             for name in _HEADER_ATOM.findall(fmt)
         )
-        self.parse_headers = bool(self._fields)
+        self._computed = tuple(name for name in COMPUTED_ATOMS if f"%({name})" in fmt)
+        self.parse_headers = bool(self._fields) or "request_id" in self._computed
         self._clock_second = -1
         self._clock_text = ""
         self._check()
@@ -298,7 +306,7 @@ class AccessLine:
             rtime: Start of the request, seconds since the epoch.
             mtime: The same on ``time.monotonic``.
             req: ``addr_remote protocol path qs method scheme`` and, when ``parse_headers``,
-                ``headers`` as pairs of octets; further keys become atoms of their own.
+                ``headers`` as pairs of octets.
             status: The response's status code.
         """
         elapsed = time.monotonic() - mtime
@@ -319,14 +327,14 @@ class AccessLine:
             "scheme": req["scheme"],
             "protocol": req["protocol"],
         }
-        if len(req) > _PLAIN_KEYS:
-            for key, value in req.items():
-                if key not in _REQUEST_KEYS:
-                    atoms[key] = printable(value) if isinstance(value, (str, bytes)) else value
-        if self._fields:
+        if self.parse_headers:
             found = _first_fields(req.get("headers") or ())
             for key, name in self._fields:
                 atoms[key] = found.get(name, "-")
+            if "request_id" in self._computed:
+                atoms["request_id"] = found.get(b"x-request-id", "-")
+        if "pid" in self._computed:
+            atoms["pid"] = os.getpid()
         return atoms
 
     def _time(self, rtime: float) -> str:
@@ -348,19 +356,16 @@ class AccessLine:
 
 
 class _Sample(Dict[str, Any]):
-    """Stands in for atoms that only some requests have, as number and text alike."""
+    """Says which atom there is none of."""
 
     def __missing__(self, key: str) -> Any:
-        if key in EXTRA_ATOMS:
-            return 0
         raise KeyError(f"there is no atom {key!r}")
 
 
-EXTRA_ATOMS = frozenset(("bytes_in", "bytes_out", "pid", "request_id", "tls", "worker"))
-"""Atoms beyond upstream's, present when the caller passes them."""
+COMPUTED_ATOMS = ("pid", "request_id")
+"""Atoms beyond upstream's: the worker's process, and the ``x-request-id`` field."""
 
 _REQUEST_KEYS = ("addr_remote", "protocol", "path", "qs", "method", "scheme", "headers")
-_PLAIN_KEYS = len(_REQUEST_KEYS) - 1
 
 
 def _first_fields(headers: Any) -> Dict[bytes, str]:

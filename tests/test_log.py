@@ -213,9 +213,18 @@ class TestAccessLine:
         assert records[0].getMessage() == "example.org"
 
     def test_further_atoms(self, records):
-        line = log_request_builder("%(bytes_out)d %(request_id)s")
-        line(0.0, 0.0, {**REQUEST, "headers": (), "bytes_out": 12, "request_id": "a\nb"}, 200)
-        assert records[0].getMessage() == r"12 a\x0ab"
+        line = log_request_builder("%(pid)d %(request_id)s")
+        assert line.parse_headers
+        for headers in [(b"x-request-id", b"a\nb")], []:
+            line(0.0, 0.0, {**REQUEST, "headers": headers}, 200)
+        assert [record.getMessage() for record in records] == [
+            rf"{os.getpid()} a\x0ab",
+            f"{os.getpid()} -",
+        ]
+
+    def test_an_atom_that_nobody_fills_is_refused(self):
+        with pytest.raises(ConfigurationError, match="there is no atom 'bytes_out'"):
+            log_request_builder("%(bytes_out)d")
 
     def test_one_line_per_request_whatever_it_says(self, records):
         line = log_request_builder("%(path)s %(query_string)s %(method)s %(addr)s")
