@@ -8,42 +8,9 @@ import sys
 import pytest
 
 from granian.engine.tasks import EagerTasks, SteppedTask, SteppedTasks, create_tasks
-from tests.test_waiter import new_loops
+from tests.support.loops import on_stack
 
 VARIABLE = contextvars.ContextVar("VARIABLE", default="outside")
-
-
-@pytest.fixture(params=new_loops(), ids=lambda new: new.__module__)
-def loop(request):
-    loop = request.param()
-    yield loop
-    loop.close()
-
-
-@pytest.fixture
-def asyncio_loop():
-    loop = asyncio.new_event_loop()
-    yield loop
-    loop.close()
-
-
-def on_stack(loop, call):
-    """Run ``call`` outside every task, as the poller does; return what it returned."""
-    outcome = []
-
-    async def turns():
-        for _ in range(3):
-            await asyncio.sleep(0)
-
-    def guarded():
-        try:
-            outcome.append(call())
-        except BaseException as error:
-            outcome.append(error)
-
-    loop.call_soon(guarded)
-    loop.run_until_complete(turns())
-    return outcome[0]
 
 
 @pytest.fixture(params=[EagerTasks, SteppedTasks], ids=["tasks", "stepped"])
