@@ -28,6 +28,9 @@ LOW_WATER = 16_384
 LINGER_TIME = 5.0
 """Seconds in which a peer may go on sending to a connection that answered its last."""
 
+GATHER = 32_768
+"""Octets up to which an answer may wait for the end of the turn, see ``Poller``."""
+
 _FLUSH = 262_144  # octets joined for one send
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, no time: close() sends RST
 
@@ -38,6 +41,8 @@ class Connection:
     Attributes:
         phase: A module integer of the protocol's own table; ``CLOSED`` ends every one.
         out_size: Octets not yet taken by the kernel.
+        gathered: Octets that were not offered to the kernel yet: they wait for the end of the
+            poller's turn. Every verb but those that gather sends them first.
         deadline: When something must have happened, in the poller's clock; ``NEVER`` if nothing.
         check: When the deadlines will next look at this connection.
         events: What the poller watches.
@@ -54,6 +59,7 @@ class Connection:
         "deadline",
         "events",
         "fd",
+        "gathered",
         "handler",
         "loop",
         "out_size",
@@ -87,6 +93,7 @@ class Connection:
         self.handler = self.context = None
         self._out: Deque[bytes] = deque()
         self.out_size = 0
+        self.gathered = b""
         self._file: Optional[Tuple[int, int, int]] = None
         self.closing = False
         self._severed = False
@@ -128,6 +135,7 @@ class Connection:
 
     def take_over(self, predecessor: "Connection") -> None:
         """Take the socket of a connection that ends here, and what it has not sent yet."""
+        predecessor.send_gathered()
         self._out, predecessor._out = predecessor._out, self._out
         self.out_size, predecessor.out_size = predecessor.out_size, 0
         self.events = predecessor.events
@@ -140,6 +148,8 @@ class Connection:
 
     def transmit(self, data: bytes) -> None:
         """Send now what the kernel takes, keep the rest, under the write deadline."""
+        if self.gathered:
+            self.send_gathered()
         if self.out_size or self._file is not None:
             self._out.append(data)
             self.out_size += len(data)
@@ -154,6 +164,37 @@ class Connection:
         if sent < len(data):
             self.hold_back(data, sent)
 
+    def dispatch(self, data: bytes) -> None:  # hot
+        """Send with the other answers of this turn, or now if it is not to be waited for."""
+        poller = self.poller
+        if not poller.gathering or self.out_size or len(data) > GATHER:
+            self.transmit(data)
+        elif not self.gathered:
+            self.gathered = data
+            poller.gather(self)
+        else:
+            self.gathered += data
+            if len(self.gathered) > GATHER:
+                self.send_gathered()
+
+    def send_gathered(self) -> None:  # hot
+        """Send what waited for the end of the turn."""
+        data = self.gathered
+        if not data:
+            return
+        self.gathered = b""
+        try:
+            sent = self.send_octets(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self.lose()
+            return
+        if sent != len(data):
+            self.hold_back(data, sent)
+        elif self.closing:
+            self.linger()
+
     def hold_back(self, data: bytes, sent: int) -> None:
         """Keep what the kernel did not take of ``data`` and wait for it to take more."""
         self._out.append(data[sent:] if sent else data)
@@ -163,6 +204,7 @@ class Connection:
 
     def transmit_file(self, descriptor: int, offset: int, count: int) -> None:
         """Send ``count`` octets of an open file after what is unsent; closes the descriptor."""
+        self.send_gathered()
         self._file = (descriptor, offset, count)
         self.arm(self.runtime.plan.write_timeout)
         if not self.out_size:
@@ -253,6 +295,8 @@ class Connection:
             try:
                 data = self.recv(65_536)
             except (BlockingIOError, InterruptedError):
+                self.send_gathered()
+                self.poller.send_gathered()
                 if wait_ready(self.fd, READ | (WRITE if self.out_size else 0), seconds):
                     if self.out_size:
                         self._flush_now()
@@ -269,6 +313,8 @@ class Connection:
 
     def wait_writable(self) -> None:
         """See ``waist.BlockingResponder.wait_writable``; waits on this thread."""
+        if self.out_size > LOW_WATER:
+            self.poller.send_gathered()
         while self.out_size > LOW_WATER:
             before = self.out_size
             self._flush_now()
@@ -309,6 +355,7 @@ class Connection:
 
     def give_up(self) -> Newcomer:
         """Hand the socket over: this object serves it no longer, and another must be made."""
+        self.send_gathered()
         newcomer = Newcomer(self.sock, self.client, self.server)
         self.poller.deadlines.discard(self)
         if self.context is not None:
@@ -345,6 +392,7 @@ class Connection:
             self._file = None
         self._out.clear()
         self.out_size = 0
+        self.gathered = b""
         self.runtime.on_closed(self)
 
     def linger(self) -> None:

@@ -403,21 +403,26 @@ class Http1Connection(Connection):
             if data:
                 self._response = _COMPLETE
                 self._plain = False
-                try:
-                    sent = self.send_octets(data)
-                except (BlockingIOError, InterruptedError):
-                    sent = 0
-                except OSError:
-                    self.lose()
-                    return
                 self.counters.requests_handled += 1
-                if sent != len(data):
-                    self.hold_back(data, sent)
+                if self.poller.gathering:
+                    self.dispatch(data)
+                    if self.phase != SERVING:
+                        return
+                else:
+                    try:
+                        sent = self.send_octets(data)
+                    except (BlockingIOError, InterruptedError):
+                        sent = 0
+                    except OSError:
+                        self.lose()
+                        return
+                    if sent != len(data):
+                        self.hold_back(data, sent)
+                if self._fate or self.out_size:
                     self.phase = FLUSHING
                     self.closing = bool(self._fate)
-                    return
-                if self._fate:
-                    self._end_connection()
+                    if self.closing and not self.out_size and not self.gathered:
+                        self.linger()
                     return
                 self.phase = IDLE
                 self.deadline = deadline = self.poller.now + self.idle_timeout
@@ -427,6 +432,12 @@ class Http1Connection(Connection):
                     self._resume_later()
                 return
         self._respond_unusual(status, headers, body)
+
+    def hold_back(self, data: bytes, sent: int) -> None:
+        """See ``Connection.hold_back``; what was gathered belongs to an exchange that is over."""
+        super().hold_back(data, sent)
+        if self.phase == IDLE and self._partial is None:
+            self.phase = FLUSHING
 
     def _respond_unusual(self, status: int, headers: Fields, body: bytes) -> None:
         """Answer a HEAD request, an HTTP/1.0 peer, for the last time, or with odd lengths."""
@@ -672,7 +683,7 @@ class Http1Connection(Connection):
         if self.closed:
             return
         self._keep_alive = False
-        if self.out_size or self._file is not None:
+        if self.out_size or self.gathered or self._file is not None:
             self.phase = FLUSHING
             self.closing = True
         else:
@@ -728,10 +739,11 @@ class Http1Connection(Connection):
     @property
     def idle(self) -> bool:
         """Tell whether closing now would lose nothing of the peer's."""
-        return self.phase == IDLE and self._partial is None and not self._pending
+        return self.phase == IDLE and self._partial is None and not (self._pending or self.gathered)
 
     def drain(self, grace: float = 0.0) -> None:
         """Close if idle, else mark this exchange as the last."""
+        self.send_gathered()
         self._keep_alive = self._plain = False
         if self.phase == IDLE:
             if grace:

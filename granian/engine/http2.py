@@ -269,13 +269,15 @@ class Http2Connection(Connection):
         if self.phase != SERVING:
             return
         session = self.session
-        data = session.collect(self.out_size)
+        data = session.collect(self.out_size + len(self.gathered))
         if session.completed:
             self.counters.requests_handled += session.completed
             session.completed = 0
         if data:
-            if self.out_size:
-                self._send(data, 0)
+            if self.out_size or self.poller.gathering:
+                self.dispatch(data)
+                if self.phase != SERVING:
+                    return
             else:
                 try:
                     sent = self.send_octets(data)
@@ -285,24 +287,20 @@ class Http2Connection(Connection):
                     self.lose()
                     return
                 if sent != len(data):
-                    self._send(data, sent)
+                    self.hold_back(data, sent)
+            if self.out_size > HIGH_WATER:
+                # A peer that does not read what it asked for is not read from either.
+                self.watch(self.events & ~READ)
         if session.phase == wire.CLOSED:
             self._end()
         elif session.more and not self.out_size:
             self.schedule()
 
-    def _send(self, data: bytes, sent: int) -> None:
-        """Keep what the kernel did not take."""
-        if self.out_size:
-            self._out.append(data)
-            self.out_size += len(data)
-        else:
-            self._moved_at = self.poller.now
-            self.hold_back(data, sent)
-            self._arm_check()
-        if self.out_size > HIGH_WATER:
-            # A peer that does not read what it asked for is not read from either.
-            self.watch(self.events & ~READ)
+    def hold_back(self, data: bytes, sent: int) -> None:
+        """See ``Connection.hold_back``; the session's own clocks run on."""
+        self._moved_at = self.poller.now
+        super().hold_back(data, sent)
+        self._arm_check()
 
     def on_writable(self) -> None:
         """Send more of what was kept."""
@@ -348,7 +346,7 @@ class Http2Connection(Connection):
         """Close after what is unsent."""
         if self.session.code != 0:
             self.counters.connections_err += 1
-        if self.out_size:
+        if self.out_size or self.gathered:
             self.closing = True
         else:
             self.linger()
@@ -373,7 +371,8 @@ class Http2Connection(Connection):
     @property
     def idle(self) -> bool:
         """Tell whether closing now would lose nothing of the peer's."""
-        return self.phase == SERVING and not self.session.streams and not self.out_size
+        unsent = self.out_size or self.gathered
+        return self.phase == SERVING and not (self.session.streams or unsent)
 
     def drain(self, grace: float = 0.0) -> None:
         """Announce the end; streams that are open finish."""

@@ -5,6 +5,12 @@ connections of ours to their methods on the loop's own stack and returns only fo
 so that a request meets no loop handle, no callback queue and no context switch. Without asyncio
 (WSGI) the same ``select`` is called in a loop.
 
+When several connections are ready in one turn, their answers are *gathered* and leave together at
+its end: the peer is woken once instead of once for each, and the interpreter's code and the
+kernel's displace each other from the caches once instead of twice per exchange (benchmarks:
+every row with more than one client). An answer waits for others at most ``_WAIT`` and the call
+of the application that exceeds it; applications whose calls do are answered at once.
+
 The acceptor *offers* sockets from its own thread: it enters them into ``newcomers`` and into the
 kernel's interest list. To pop an entry from ``newcomers`` is to own the socket, so the runtime
 that sees its first octets and the acceptor that finds it silent too long can never both have it.
@@ -24,6 +30,13 @@ _log = logging.getLogger("_granian")
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
+MOST = 32
+"""Connections served in one turn: beyond them, gathering gains nothing more."""
+
+_WAIT = 0.001  # seconds of a turn after which what was gathered is sent
+_LONG = 0.01  # seconds of one call from which an application is not to be waited for
+_CAUTION = 50  # times a long call's duration: so long all answers leave at once
+
 ERRORS = 8
 """Interest in nothing but the connection's failure: the peer's end is known, or can wait."""
 
@@ -43,6 +56,9 @@ class Pollable(Protocol):
 
     def on_hangup(self) -> None:
         """The peer has gone while nothing was asked of it."""
+
+    def send_gathered(self) -> None:
+        """Send what was gathered of its answers in this turn, if anything."""
 
     def lose(self) -> None:
         """Close after a failure, and tell the application; never raises for being closed."""
@@ -72,6 +88,9 @@ class Poller(selectors.BaseSelector):
         connections: Descriptor to connection.
         newcomers: Descriptor to a socket that nobody has served yet.
         deadlines: The deadlines of ``connections``.
+        gathering: Answers may wait for the end of the turn; a connection that keeps one back
+            says so with ``gather``.
+        gather: Takes a connection whose answer waits.
         welcome: Makes a connection of a newcomer and serves it.
         on_second: Called with ``now`` about once a second while something happens.
     """
@@ -90,6 +109,11 @@ class Poller(selectors.BaseSelector):
         self.connections: Dict[int, Any] = {}
         self.newcomers: Dict[int, Newcomer] = {}
         self.deadlines = Deadlines()
+        self.gathering = False
+        self._gathered: List[Any] = []
+        self.gather: Callable[[Any], None] = self._gathered.append
+        # Until an application has shown for a while that it does not block.
+        self._prompt_until = self.now + _CAUTION * _LONG
         self.welcome = welcome
         self.on_second = on_second
 
@@ -177,6 +201,23 @@ class Poller(selectors.BaseSelector):
     def watch(self, connection: Pollable, events: int) -> None:
         """Change what is watched: READ, WRITE, both, or 0 for the peer's end; see ``ERRORS``."""
         self._watch_again(connection.fd, events)
+
+    def send_gathered(self) -> None:
+        """Send the answers that were gathered: at the end of a turn, or before a wait."""
+        gathered = self._gathered
+        for connection in gathered:  # may grow: a peer that is lost has others told
+            try:
+                connection.send_gathered()
+            except Exception:
+                self._fail(connection)
+        gathered.clear()
+
+    def _send_late(self, since: float, now: float) -> None:
+        """Send what was gathered since ``since``; remember an application that blocks."""
+        self.send_gathered()
+        if now - since > _LONG:
+            self.gathering = False
+            self._prompt_until = now + (now - since) * _CAUTION
 
     def _wait_time(self, timeout: Optional[float]) -> float:
         """Bound a wait by the next check; ``self.now`` may be a turn old, deadlines are coarse."""
@@ -272,7 +313,7 @@ class EpollPoller(Poller):
                         timeout = check if check > 0.0 else 0.0
                 elif timeout is None:
                     timeout = -1
-            events = self._poll(timeout, 256)
+            events = self._poll(timeout, MOST)
         except InterruptedError:
             events = []
         # The next lines are ``_woke``, in line.
@@ -282,6 +323,9 @@ class EpollPoller(Poller):
             self.on_second()
         foreign: Ready = []
         connections = self.connections
+        gathered = self._gathered
+        since = now
+        self.gathering = len(events) > 1 and now >= self._prompt_until
         for fd, event in events:
             try:
                 connection = connections[fd]
@@ -296,6 +340,14 @@ class EpollPoller(Poller):
                     self._serve(connection, event)
             except Exception:
                 self._fail(connection)
+            if gathered:
+                after = self._clock()
+                if after - since > _WAIT:
+                    self._send_late(since, after)
+                    since = after
+        if gathered:
+            self.send_gathered()
+        self.gathering = False
         heap = self.deadlines.heap
         if heap and heap[0][0] <= now:
             self.deadlines.expire(now, self._fail)
@@ -358,6 +410,8 @@ class SelectorPoller(Poller):
         events = self._selector.select(None if wait < 0 else wait)
         self._woke()
         foreign: Ready = []
+        since = self.now
+        self.gathering = len(events) > 1 and since >= self._prompt_until
         for key, event in events:
             connection = self.connections.get(key.fd)
             if connection is None:
@@ -373,6 +427,13 @@ class SelectorPoller(Poller):
                     connection.on_readable()
             except Exception:
                 self._fail(connection)
+            if self._gathered:
+                after = self._clock()
+                if after - since > _WAIT:
+                    self._send_late(since, after)
+                    since = after
+        self.send_gathered()
+        self.gathering = False
         self.deadlines.expire(self.now, self._fail)
         return foreign
 

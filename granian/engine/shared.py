@@ -14,9 +14,10 @@ import logging
 import select
 import selectors
 import time
+from collections import deque
 from heapq import heappop, heappush
 from threading import Lock, get_ident
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
 from .connection import Connection
 from .deadlines import NEVER, Deadlines
@@ -90,7 +91,8 @@ class SharedPoller(Poller):
         one_shot: Several threads will poll at once.
 
     Attributes:
-        armed: Descriptor to a connection that nobody owns.
+        armed: Descriptor to a connection that nobody owns. One whose answer was gathered is not
+            among them until it is sent: to take it from those that wait is to own it.
         equip: Gives a connection what the serving thread keeps for itself, if it keeps anything.
     """
 
@@ -107,6 +109,8 @@ class SharedPoller(Poller):
         self.deadlines: SharedDeadlines = SharedDeadlines(self.take, self.nudge)
         self._interest: Any = select.epoll() if hasattr(select, "epoll") else _InterestList()
         self._poll = self._interest.poll
+        self._gathered: Deque[Any] = deque()  # type: ignore[assignment]  # several threads take
+        self.gather = _nothing_yet
         self._muted: Dict[int, bool] = {}
         self._masks: Dict[int, int] = {}
         self._heirs: Dict[int, Tuple[Any, int]] = {}
@@ -187,6 +191,10 @@ class SharedPoller(Poller):
                     if self._visits:
                         self._run_visits(served, served)
                     return
+            if current.gathered:
+                # By a visitor, or by what has taken its place: nobody else knows of it.
+                current.send_gathered()
+                continue
             mask = IN if current.events == READ else _mask_of(current.events)
             if self.one_shot:
                 self.armed[fd] = current
@@ -287,7 +295,28 @@ class SharedPoller(Poller):
         if late > _RECHECK and connection.deadline != NEVER:
             # Armed by a clock that may have stood still while the application ran.
             connection.deadline += late
-        self.release(connection, fd)
+        self._put_back(connection, fd)
+
+    def _put_back(self, connection: Any, fd: int) -> None:  # hot
+        """Let go of what was served, or leave it to whoever sends its answer."""
+        if connection.gathered:
+            self._gathered.append(connection)
+        else:
+            self.release(connection, fd)
+
+    def send_gathered(self) -> None:
+        """Send the answers that were gathered, by this thread or another, and let go of them."""
+        while True:
+            try:
+                connection = self._gathered.popleft()
+            except IndexError:
+                return
+            fd = connection.fd
+            try:
+                connection.send_gathered()
+            except Exception:
+                self._fail(connection)
+            self.release(connection, fd)
 
     def _serve_unusual(self, connection: Any, event: int) -> None:
         if event & OUT:
@@ -312,7 +341,7 @@ class SharedPoller(Poller):
                 self._mute(fd)
             return
         try:
-            self.release(self.welcome(newcomer), fd)
+            self._put_back(self.welcome(newcomer), fd)
         except Exception:
             _log.exception("A connection could not be served")
             self._unwatch(fd)
@@ -413,3 +442,7 @@ def _mask_of(events: int) -> int:
 
 def _nothing() -> None:
     """What is posted only to wake."""
+
+
+def _nothing_yet(_: Any) -> None:
+    """Its owner lets others know of a gathered answer only when it is done with the connection."""

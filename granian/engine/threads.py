@@ -26,7 +26,7 @@ from .._compat import HAS_EPOLL, gil_enabled
 from ..wire.http1.lane import HeadLane
 from ..wire.http1.writer import HeadWriter
 from .http1 import Http1Connection
-from .poller import Poller
+from .poller import MOST, Poller
 from .runtime import Runtime
 from .shared import SharedPoller
 
@@ -40,6 +40,7 @@ TICK = 0.002
 
 _JOIN = 1.0  # seconds that other threads have to end after the last connection
 _DOZE = 50  # quiet ticks after which the sentinel sleeps until it is rung for
+_BRISK = 0.01  # slowness below which answers may wait for each other
 _BLOCKING = 0.5  # slowness from which the leader hands over before a call
 # Together they reach it when a fifth of what is served blocks: a head whose body has yet to come
 # is served quickly too.
@@ -88,7 +89,7 @@ class Crew:
         self._work: Callable[[Hand], None] = self._share if poller.one_shot else self._take_turns
         self.busy_since = 0.0
         self.busy_time = 0.0
-        self.slowness = 0.0
+        self.slowness = _BLOCKING  # until calls have shown that they return
 
     # any thread
 
@@ -195,14 +196,18 @@ class Crew:
         ready = self._ready
         poller = self._poller
         clock = time.monotonic
+        poller.send_gathered()  # what a leader whose call does not return had gathered
         while self._leader is me:
             try:
                 fd, event = ready.popleft()
             except IndexError:
+                poller.send_gathered()
                 self.busy_since = poller.busy_since = 0.0
                 if self._stopping:
                     return
-                ready.extend(poller.collect(None))
+                poller.gathering = False
+                ready.extend(poller.collect(None, MOST))
+                poller.gathering = len(ready) > 1 and self.slowness < _BRISK
                 continue
             handed = self.slowness > _BLOCKING and self._promote()
             start = clock()
@@ -214,9 +219,11 @@ class Crew:
             took = clock() - start
             self.busy_time += took
             if took > TICK:
+                poller.send_gathered()
                 self.slowness += (1.0 - self.slowness) * _RISE
             else:
                 self.slowness -= self.slowness * _DECAY
+        poller.send_gathered()
 
     def _promote(self) -> bool:
         """Make another thread the leader; False if all are in calls and there may be no more."""
@@ -252,8 +259,9 @@ class Crew:
             since = self.busy_since
             if since:
                 quiet = 0
-                if time.monotonic() - since > TICK and self.busy_since == since:
-                    self._promote()
+                late = time.monotonic() - since > TICK and self.busy_since == since
+                if late and not self._promote():
+                    self._poller.send_gathered()  # no thread is free to do it
                 continue
             quiet += 1
             if quiet > _DOZE:

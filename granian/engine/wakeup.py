@@ -62,6 +62,9 @@ class Wakeup:
     def on_hangup(self) -> None:
         """Nothing: the pair is closed by ``close`` alone."""
 
+    def send_gathered(self) -> None:
+        """Nothing: it has no answers."""
+
     def lose(self) -> None:
         """Nothing: an owner without its wake-up would be deaf."""
 

@@ -263,8 +263,8 @@ class WebsocketConnection(Connection):
         if self.phase != OPEN:
             return False
         data = self.session.encode(message)
-        if self.out_size:
-            self.transmit(data)
+        if self.out_size or self.poller.gathering:
+            self.dispatch(data)
             return self.out_size > HIGH_WATER
         # The next lines are ``transmit``, in line.
         try:
@@ -345,7 +345,7 @@ class WebsocketConnection(Connection):
         self._lost(session.close_code, session.close_reason)
         if self.closed:
             return
-        if self.out_size:
+        if self.out_size or self.gathered:
             self.closing = True
         else:
             self.linger()

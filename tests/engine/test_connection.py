@@ -422,3 +422,100 @@ def test_a_protocol_must_define_its_part():
             getattr(bare, name)()
     with pytest.raises(NotImplementedError):
         _ = bare.idle
+
+
+# what waits for the end of a turn
+
+
+def test_answers_of_one_turn_leave_together_at_its_end():
+    one = make()
+    with one.poller.turn():
+        one.dispatch(b"first ")
+        one.dispatch(b"second")
+        assert one.sock.sends == []
+    assert one.sock.sends == [b"first second"]
+    assert one.gathered == b""
+
+
+def test_outside_a_turn_nothing_waits():
+    one = make()
+    one.dispatch(b"now")
+    assert one.sock.sends == [b"now"]
+
+
+def test_what_is_sent_at_once_comes_after_what_waited():
+    one = make()
+    with one.poller.turn():
+        one.dispatch(b"first ")
+        one.transmit(b"second")
+        assert one.sock.take() == b"first second"
+
+
+def test_a_large_answer_does_not_wait_nor_overtake():
+    one = make()
+    large = bytes(module.GATHER + 1)
+    with one.poller.turn():
+        one.dispatch(b"small")
+        one.dispatch(large)
+        assert one.sock.take() == b"small" + large
+
+
+def test_many_small_answers_do_not_wait_beyond_the_limit():
+    one = make()
+    with one.poller.turn():
+        for _ in range(5):
+            one.dispatch(bytes(module.GATHER // 4))
+        assert len(one.sock.take()) == module.GATHER // 4 * 5
+        one.dispatch(b"next")
+    assert one.sock.take() == b"next"
+
+
+def test_what_the_kernel_does_not_take_of_a_gathered_answer_is_kept():
+    one = make(room=3)
+    with one.poller.turn():
+        one.dispatch(b"abcdef")
+    assert one.sock.take() == b"abc"
+    assert (one.out_size, one.events, one.deadline != NEVER) == (3, READ | WRITE, True)
+    one.sock.room = None
+    one.on_writable()
+    assert one.sock.take() == b"def"
+
+
+def test_a_peer_that_is_gone_at_the_end_of_the_turn_is_lost_once():
+    one = make()
+    one.sock.send_error = OSError(errno.EPIPE, "gone")
+    with one.poller.turn():
+        one.dispatch(b"answer")
+        assert one.log == []
+    assert one.log == ["lost"]
+    assert one.closed
+
+
+def test_a_connection_that_closes_after_its_answer_does_so_when_it_is_sent():
+    one = make()
+    with one.poller.turn():
+        one.dispatch(b"last")
+        one.closing = True
+    assert (one.sock.take(), one.log) == (b"last", ["linger"])
+
+
+def test_who_takes_the_socket_over_finds_the_answer_sent():
+    one = make()
+    with one.poller.turn():
+        one.dispatch(b"answer")
+        one.give_up()
+        assert one.sock.take() == b"answer"
+
+
+def test_before_a_thread_waits_for_a_peer_it_sends_what_others_wait_for(pair):
+    ours, theirs = pair
+    one, other = make(ours), make()
+    other.poller = one.poller
+    with one.poller.turn():
+        other.dispatch(b"other")
+        one.dispatch(b"answer")
+        answered = threading.Thread(target=lambda: theirs.send(theirs.recv(100).upper()))
+        answered.start()
+        assert one.receive_now(5) == b"ANSWER"
+        assert other.sock.take() == b"other"
+        answered.join()

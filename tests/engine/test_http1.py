@@ -1446,3 +1446,83 @@ def test_a_body_that_ends_early_is_an_error_to_who_pulls():
     with pytest.raises(ConnectionError):
         served.connection.pull_body()
     assert served.phase == "closed"
+
+
+# answers that wait for the end of a turn
+
+
+def responding(body=b"ok"):
+    return lambda responder, *_: responder.respond(200, (), body)
+
+
+def test_a_gathered_answer_is_over_for_the_connection():
+    one = Served(responding())
+    with one.poller.turn():
+        one.receive(get("/"))
+        assert (one.sent(), one.phase) == (b"", "idle")
+        assert not one.connection.idle, "nobody may close it: its answer is not sent"
+    assert parse(one.sent())[0].status == 200
+    assert one.connection.idle
+
+
+def test_pipelined_answers_of_one_turn_are_one_send():
+    one = Served(responding(b"1"), responding(b"2"), responding(b"3"))
+    with one.poller.turn():
+        one.receive(get("/1") + get("/2") + get("/3"))
+    assert len(one.sock.sends) == 1
+    assert one.sent().count(b"HTTP/1.1 200") == 3
+
+
+def test_an_unusual_answer_comes_after_a_gathered_one():
+    one = Served(responding(b"first"), responding(b"second"))
+    with one.poller.turn():
+        one.receive(get("/") + get("/").replace(b"GET", b"HEAD"))
+        sent = one.sent()
+    assert sent.index(b"first") < sent.rindex(b"HTTP/1.1 200")
+
+
+def test_a_refusal_comes_after_a_gathered_answer():
+    one = Served(responding(b"first"))
+    with one.poller.turn():
+        one.receive(get("/") + b"nonsense\r\n\r\n")
+    sent = one.sent()
+    assert sent.startswith(b"HTTP/1.1 200")
+    assert b"HTTP/1.1 400" in sent
+    assert one.phase in ("lingering", "closed")
+
+
+def test_the_last_answer_closes_the_connection_when_it_is_sent():
+    one = Served(responding())
+    with one.poller.turn():
+        one.receive(get("/", "Connection: close"))
+        assert (one.phase, one.sock.closed) == ("flushing", False)
+    assert b"connection: close" in one.sent()
+    assert one.phase in ("lingering", "closed")
+
+
+def test_a_gathered_answer_that_the_kernel_takes_in_part_is_flushed():
+    one = Served(responding(bytes(1000)), room=100)
+    with one.poller.turn():
+        one.receive(get("/"))
+    assert (one.phase, one.watched) == ("flushing", "rw")
+    assert len(one.drain()) > 1000
+    assert (one.phase, one.watched) == ("idle", "r")
+
+
+def test_a_drain_in_the_same_turn_takes_no_answer_away():
+    one = Served(responding())
+    with one.poller.turn():
+        one.receive(get("/"))
+        one.connection.drain()
+        assert one.sent().startswith(b"HTTP/1.1 200")
+    assert one.phase == "closed"
+
+
+def test_an_answer_in_a_turn_after_its_own_keeps_the_order():
+    one = Served(responding(b"1"), lambda *_: None, responding(b"3"))
+    with one.poller.turn():
+        one.receive(get("/1") + get("/2") + get("/3"))
+        one.connection.respond(200, (), b"2")
+    one.run_posted()
+    bodies = [part[-1:] for part in one.sent().split(b"HTTP/1.1 200")[1:]]
+    assert bodies == [b"1", b"2", b"3"]

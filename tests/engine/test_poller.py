@@ -510,3 +510,107 @@ def test_signals_do_not_break_a_wait(room):
         assert room.poller.select(0.003) == []
     finally:
         signal.signal(signal.SIGALRM, previous)
+
+
+# answers of one turn
+
+
+class Answering(Recorder):
+    """Keeps an answer back where that is allowed, as connections do."""
+
+    def __init__(self, sock, room, sent):
+        super().__init__(sock)
+        self.room = room
+        self.sent = sent
+        self.takes = 0.0
+        self.before = None
+
+    def on_readable(self):
+        self.sock.recv(100)
+        self.room.clock.now += self.takes
+        self.before = list(self.sent)
+        if self.room.poller.gathering:
+            self.room.poller.gather(self)
+        else:
+            self.send_gathered()
+
+    def send_gathered(self):
+        self.sent.append(self)
+        if self.fail:
+            raise ValueError
+
+
+@pytest.fixture
+def crowd(room):
+    """Three connections that have all been asked, when the application is known to be quick."""
+    room.poller.select(0)
+    room.clock.advance(module._CAUTION * module._LONG)
+    sent = []
+    connections = []
+    for _ in range(3):
+        ours, theirs = room.pair()
+        connection = Answering(ours, room, sent)
+        room.poller.adopt(connection)
+        theirs.send(b"x")
+        connections.append(connection)
+        connection.theirs = theirs
+    return connections
+
+
+def test_answers_of_one_turn_leave_at_its_end(room, crowd):
+    room.poller.select(0)
+    assert [connection.before for connection in crowd] == [[], [], []]
+    assert sorted(map(id, crowd[0].sent)) == sorted(map(id, crowd))
+    assert not room.poller.gathering
+
+
+def test_a_single_connection_waits_for_nobody(room, crowd):
+    room.poller.select(0)
+    crowd[0].sent.clear()
+    crowd[0].theirs.send(b"x")
+    crowd[0].on_readable, seen = (lambda: seen.append(room.poller.gathering)), []
+    room.poller.select(0)
+    assert seen == [False]
+
+
+def test_until_an_application_has_shown_that_it_is_quick_nothing_waits(room):
+    seen = []
+    for _ in range(2):
+        connection, theirs = room.adopted()
+        connection.on_readable = lambda: seen.append(room.poller.gathering)
+        theirs.send(b"x")
+    room.poller.select(0)
+    assert seen == [False, False]
+
+
+def test_a_failed_send_takes_no_other_answer_away(room, crowd):
+    for connection in crowd:
+        connection.fail = True
+    room.poller.select(0)
+    assert len(crowd[0].sent) == 3
+    assert [connection.take() for connection in crowd] == [["lose"]] * 3
+
+
+def test_what_waited_for_a_millisecond_is_sent(room, crowd):
+    for connection in crowd:
+        connection.takes = module._WAIT * 1.5
+    room.poller.select(0)
+    assert sorted(len(connection.before) for connection in crowd) == [0, 1, 2]
+
+
+def test_an_application_that_blocks_is_not_waited_for(room, crowd):
+    for connection in crowd:
+        connection.takes = module._LONG * 2
+    room.poller.select(0)
+    assert sorted(len(connection.before) for connection in crowd) == [0, 1, 2]
+    seen = []
+    for connection in crowd:
+        connection.takes = 0.0
+        connection.on_readable = lambda: seen.append(room.poller.gathering)
+        connection.theirs.send(b"x")
+    room.poller.select(0)
+    assert seen == [False] * 3
+    room.clock.advance(module._LONG * 3 * module._CAUTION)
+    seen.clear()
+    room.poller.select(0)
+    assert seen == [True] * 3

@@ -27,6 +27,7 @@ class Guest:
         self.deadline = self.check = NEVER
         self.calls = []
         self.during = None
+        self.gathered = b""
 
     def on_readable(self):
         self.calls.append(("readable", self.near.recv(100)))
@@ -35,6 +36,11 @@ class Guest:
 
     def on_writable(self):
         self.calls.append("writable")
+
+    def send_gathered(self):
+        if self.gathered:
+            self.near.send(self.gathered)
+            self.gathered = b""
 
     def on_hangup(self):
         self.calls.append("hangup")
@@ -439,3 +445,68 @@ def test_visits_may_follow_each_other_for_long(room):
     room.poller.visit(guest, again)
     assert len(seen) == 3000
     assert room.poller.armed[guest.fd] is guest
+
+
+# answers that wait for others
+
+
+def gathering(guest):
+    guest.gathered = b"answer"
+
+
+def test_who_has_an_answer_to_send_is_not_armed_before(turns):
+    guest = turns.guest()
+    guest.during = gathering
+    guest.far.send(b"x")
+    turns.turn()
+    assert guest.fd not in turns.poller.armed
+    turns.poller.send_gathered()
+    assert guest.far.recv(100) == b"answer"
+    assert turns.poller.armed[guest.fd] is guest
+
+
+def test_another_thread_may_send_what_was_gathered(turns):
+    guest = turns.guest()
+    guest.during = gathering
+    guest.far.send(b"x")
+    turns.turn()
+    helper = threading.Thread(target=turns.poller.send_gathered)
+    helper.start()
+    helper.join(5)
+    assert guest.far.recv(100) == b"answer"
+    assert turns.poller.armed[guest.fd] is guest
+
+
+def test_a_visitor_comes_after_the_answer(turns):
+    guest = turns.guest()
+    guest.during = gathering
+    guest.far.send(b"x")
+    turns.turn()
+    seen = []
+    turns.poller.visit(guest, lambda visited: seen.append(visited.gathered))
+    assert seen == []
+    turns.poller.send_gathered()
+    assert seen == [b""]
+
+
+def test_what_a_visitor_leaves_unsent_is_sent_before_the_connection_is_armed(turns):
+    guest = turns.guest()
+    turns.poller.visit(guest, gathering)
+    assert guest.far.recv(100) == b"answer"
+    assert turns.poller.armed[guest.fd] is guest
+
+
+def test_an_answer_that_cannot_be_sent_closes_its_connection_alone(turns):
+    guest, other = turns.guest(), turns.guest()
+    for each in (guest, other):
+        each.during = gathering
+        each.far.send(b"x")
+    turns.turn()
+
+    def fail():
+        raise ValueError
+
+    guest.send_gathered = fail
+    turns.poller.send_gathered()
+    assert guest.closed
+    assert other.far.recv(100) == b"answer"

@@ -24,6 +24,13 @@ class ScriptedPoller:
         self.polling = 0
         self.most_polling = 0
         self.nudges = 0
+        self.gathering = False
+        self.gathered = deque()
+        self.sent = []
+
+    def send_gathered(self):
+        while self.gathered:
+            self.sent.append(self.gathered.popleft())
 
     def make_ready(self, *fds):
         with self.changed:
@@ -280,3 +287,51 @@ def test_what_is_counted(shift):
     one.gates[2].set()
     one.wait_served(4)
     wait_until(lambda: one.crew.busy_time > threads.TICK, what="time at work")
+
+
+def test_a_leader_sends_what_was_gathered_before_it_waits(shift):
+    one = shift()
+    wait_until(lambda: one.poller.polling, what="the leader to wait")
+    one.poller.gathered.append("answer")
+    one.ready(1)
+    one.wait_served(1)
+    wait_until(lambda: one.poller.sent == ["answer"], what="the answer to be sent")
+
+
+def test_who_takes_over_from_a_stuck_leader_sends_what_that_one_had_gathered(shift):
+    one = shift()
+    one.hold(1)
+    wait_until(lambda: one.poller.polling, what="the leader to wait")
+    one.poller.gathered.append("answer")
+    one.ready(1)
+    wait_until(lambda: one.poller.sent == ["answer"], what="the answer to be sent")
+    assert one.served == []
+
+
+def test_with_nobody_free_the_sentinel_sends(shift):
+    one = shift(limit=1)
+    one.hold(1)
+    wait_until(lambda: one.poller.polling, what="the leader to wait")
+    one.poller.gathered.append("answer")
+    one.ready(1)
+    wait_until(lambda: one.poller.sent == ["answer"], what="the answer to be sent")
+    assert one.served == []
+
+
+def test_answers_wait_for_each_other_only_while_calls_are_quick(shift):
+    one = shift(slowness=0.4)
+    seen = {}
+    serve = one.serve
+
+    def watched(fd, event):
+        seen[fd] = one.poller.gathering
+        serve(fd, event)
+
+    one.poller.serve = watched
+    one.ready(1, 2)
+    one.wait_served(2)
+    assert seen == {1: False, 2: False}
+    one.crew.slowness = 0.0
+    one.ready(3, 4)
+    one.wait_served(4)
+    assert (seen[3], seen[4]) == (True, True)

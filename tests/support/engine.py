@@ -8,13 +8,14 @@ from granian.plan import WorkerPlan
 from granian.wire.http1.lane import HeadLane
 from granian.wire.http1.writer import HeadWriter
 from granian.wire.http2.compression import Lexicon
-from tests.support.fakes import ScriptedSocket
+from tests.support.fakes import ScriptedSocket, Turn
 
 
-class ScriptedPoller:
+class ScriptedPoller(Turn):
     """A poller whose clock and readiness are the test's."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.now = 1000.0
         self.deadlines = Deadlines()
         self.connections: dict = {}

@@ -2,7 +2,8 @@
 
 import errno
 from collections import deque
-from typing import Deque, List, Optional, Union
+from contextlib import contextmanager
+from typing import Any, Deque, Iterator, List, Optional, Union
 
 
 class FakeClock:
@@ -111,3 +112,28 @@ class ScriptedSocket:
     def _check(self) -> None:
         if self.closed:
             raise OSError(errno.EBADF, "closed")
+
+
+class Turn:
+    """What of a poller decides when answers leave: in one turn together, or each at once."""
+
+    def __init__(self) -> None:
+        self.gathering = False
+        self._gathered: List[Any] = []
+
+    def gather(self, connection: Any) -> None:
+        assert self.gathering, "kept back where nobody waits for others"
+        self._gathered.append(connection)
+
+    def send_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        for connection in gathered:
+            connection.send_gathered()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Serve several connections at once: what is answered within leaves at the end."""
+        self.gathering = True
+        yield
+        self.send_gathered()
+        self.gathering = False

@@ -8,15 +8,16 @@ from granian.plan import WorkerPlan
 from granian.wire.http1.lane import HeadLane
 from granian.wire.http1.writer import HeadWriter
 
-from .fakes import FakeClock, ScriptedSocket
+from .fakes import FakeClock, ScriptedSocket, Turn
 
 DATE = b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
 
 
-class FakePoller:
+class FakePoller(Turn):
     """A poller whose readiness comes from ``Served`` and whose clock moves when told."""
 
     def __init__(self):
+        super().__init__()
         self.clock = FakeClock()
         self.deadlines = Deadlines()
         self.connections = {}
