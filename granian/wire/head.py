@@ -3,7 +3,7 @@
 Pure values; no I/O. HTTP/1 reads one from octets (``wire.http1``), HTTP/2 makes one per stream.
 """
 
-from typing import Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 from urllib.parse import unquote_to_bytes
 
 from .._typing import RawHeaders
@@ -48,6 +48,8 @@ class RequestHead:
         expects_continue: A 100 response is to be sent before the body is read.
         upgrade: Lower-case value of ``upgrade`` when ``connection`` names it, else None; on
             HTTP/2 the value of ``:protocol`` (RFC 8441).
+        kept: Lives as long as these same fields are remembered: an interface keeps there what it
+            made of them, under a key of its own. None where nothing is remembered.
     """
 
     __slots__ = (
@@ -56,6 +58,7 @@ class RequestHead:
         "expects_continue",
         "headers",
         "keep_alive",
+        "kept",
         "method",
         "path",
         "query",
@@ -75,6 +78,7 @@ class RequestHead:
     keep_alive: bool
     expects_continue: bool
     upgrade: Optional[bytes]
+    kept: Optional[Dict[str, Any]]
 
     def field(self, name: bytes) -> Optional[bytes]:
         """Return the value of the first field called ``name`` (lower case), or None."""

@@ -85,23 +85,32 @@ class EnvironTemplate:
         environ["QUERY_STRING"] = query
         environ["REQUEST_URI"] = environ["RAW_URI"] = uri
         environ["SERVER_PROTOCOL"] = _PROTOCOLS[head.version]
-        size = len(environ)
-        headers = head.headers
-        keys = self._keys
-        try:
-            for name, value in headers:
-                environ[keys[name]] = value.decode("latin-1")
-        except KeyError:
-            self._fill_fields(environ, headers)
+        kept = head.kept
+        if kept is None:
+            environ.update(self._read_fields(head.headers))
         else:
-            if len(environ) - size != len(headers):
-                self._fill_fields(environ, headers)
+            try:
+                fields = kept["environ"]
+            except KeyError:
+                fields = kept["environ"] = self._read_fields(head.headers)
+            environ.update(fields)
         if head.authority is not None and "HTTP_HOST" not in environ:
             environ["HTTP_HOST"] = head.authority.decode("latin-1")
         return environ
 
-    def _fill_fields(self, environ: Environ, headers: RawHeaders) -> None:
-        """Fill in fields with repeats, or with names not seen before."""
+    def _read_fields(self, headers: RawHeaders) -> Dict[str, str]:
+        """Return the part of an environ that the fields make, repeats joined."""
+        keys = self._keys
+        found: Dict[str, str] = {}
+        try:
+            for name, value in headers:
+                found[keys[name]] = value.decode("latin-1")
+        except KeyError:
+            return self._join_fields(headers)
+        return found if len(found) == len(headers) else self._join_fields(headers)
+
+    def _join_fields(self, headers: RawHeaders) -> Dict[str, str]:
+        """Do the same with repeats, or with names not seen before."""
         found: Dict[str, str] = {}
         for name, value in headers:
             key = self._keys[name] if name in self._keys else self._learn(name)
@@ -114,7 +123,7 @@ class EnvironTemplate:
                 found[key] += f"; {text}"
             elif key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
                 found[key] += f",{text}"
-        environ.update(found)
+        return found
 
     def _learn(self, name: bytes) -> str:
         """Return the key of a field name, empty if it is not for the application."""

@@ -28,7 +28,8 @@ LAST = Sender()  # one connection that sends all examples
 
 
 def facts(head: RequestHead):
-    return {name: getattr(head, name) for name in RequestHead.__slots__}
+    """All that the octets say; ``kept`` is no part of it."""
+    return {name: getattr(head, name) for name in RequestHead.__slots__ if name != "kept"}
 
 
 def h11_reads(data):

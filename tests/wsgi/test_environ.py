@@ -176,3 +176,16 @@ def test_the_names_learnt_are_bounded():
         environ = template.fill(connection, make_head(headers=[(name, b"v")]))
         assert environ[f"HTTP_X_{number}"] == "v"
     assert len(template._keys) <= 1024
+
+
+def test_fields_that_are_remembered_are_made_once_and_shared_with_nobody():
+    template = EnvironTemplate(WorkerPlan())
+    connection = template.connect(FakeResponder())
+    kept = {}
+    fields = [(b"x-a", b"1"), (b"x-a", b"2"), (b"content-type", b"text/plain")]
+    first = template.fill(connection, make_head(headers=fields, kept=kept))
+    first["HTTP_X_A"] = "changed by middleware"
+    again = template.fill(connection, make_head(headers=fields, kept=kept))
+    fresh = template.fill(connection, make_head(headers=fields))
+    assert again["HTTP_X_A"] == "1,2"
+    assert again == fresh

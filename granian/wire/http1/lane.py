@@ -10,7 +10,7 @@ the line is inert; credentials and long lines stay out. RFC 9112 sections 2.1, 3
 """
 
 import re
-from typing import Dict, List, Optional, Pattern, Protocol, Tuple, TypeVar, Union
+from typing import Any, Dict, List, Optional, Pattern, Protocol, Tuple, TypeVar, Union
 
 from ..._typing import RawHeader
 from ..grammar import DIGITS, FIELD_VALUE, HOST, ORIGIN_REQUEST_LINE, PLAIN_REQUEST_LINE, TOKEN
@@ -56,6 +56,7 @@ class Section:
     Attributes:
         octets: The field lines, each led by its CRLF.
         fields: What they say.
+        kept: See ``RequestHead.kept``.
 
     A section with a credential in it is kept by the connection that sent it alone.
     """
@@ -65,6 +66,7 @@ class Section:
         "expects_continue",
         "fields",
         "keep_alive",
+        "kept",
         "octets",
         "upgrade",
     )
@@ -77,6 +79,7 @@ class Section:
         self.keep_alive = True
         self.expects_continue = False
         self.upgrade: Optional[bytes] = None
+        self.kept: Dict[str, Any] = {}
 
     def with_field(self, octets: bytes, at: int, field: RawHeader) -> "Section":
         """Return this section with one more field, which frames nothing."""
@@ -178,6 +181,7 @@ class HeadLane:
         head.keep_alive = section.keep_alive
         head.expects_continue = section.expects_continue
         head.upgrade = section.upgrade
+        head.kept = section.kept
         return head, end + 4
 
     def _read_request_line(self, line: bytes) -> Optional[Tuple[str, str, bytes, bytes]]:

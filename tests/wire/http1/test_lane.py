@@ -38,7 +38,7 @@ def with_fields(*fields):
 
 def facts(head):
     """What a head says of itself."""
-    names = [name for name in head.__slots__ if name != "headers"]
+    names = [name for name in head.__slots__ if name not in ("headers", "kept")]
     return {name: getattr(head, name) for name in names}
 
 
@@ -296,3 +296,17 @@ def test_a_cookie_may_be_one_field_too_many(lane):
     fields = [f"X-{number}: a" for number in range(MAX_FIELDS - 1)]
     read(lane, get("/", *fields))
     assert lane.read_head(get("/", *fields, "Cookie: a")) == DECLINED
+
+
+def test_what_is_kept_with_a_section_is_found_with_the_same_octets_only(lane):
+    first = read(lane, with_fields("A: b"))
+    first.kept["mine"] = 1
+    assert read(lane, with_fields("A: b")).kept == {"mine": 1}
+    assert read(lane, with_fields("A: c")).kept == {}
+
+
+def test_what_is_kept_with_a_credential_stays_with_its_connection(lane):
+    mine, other = Sender(), Sender()
+    read(lane, with_fields("Authorization: x"), mine).kept["mine"] = 1
+    assert read(lane, with_fields("Authorization: x"), mine).kept == {"mine": 1}
+    assert read(lane, with_fields("Authorization: x"), other).kept == {}
