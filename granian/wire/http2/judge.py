@@ -14,6 +14,7 @@ from h2.settings import SettingCodes, Settings
 from h2.stream import H2Stream, StreamClosedBy, StreamState
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 
+from .closed import Closed
 from .codes import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, PREFACE, WINDOW_MAX
 from .compression import Decoder, Encoder
 from .stream import COMPLETE, Stream
@@ -32,7 +33,7 @@ class Judge(H2Connection):
         settings: Dict[int, int],
         decoder: Decoder,
         encoder: Encoder,
-        closed: Dict[int, Optional[StreamClosedBy]],
+        closed: Closed,
     ) -> None:
         super().__init__(
             H2Configuration(
@@ -47,7 +48,7 @@ class Judge(H2Connection):
         self.max_inbound_frame_size = _LENGTH_MAX
         self.decoder = decoder
         self.encoder = encoder  # type: ignore[assignment] # only its table size is asked for
-        self._closed_streams = closed
+        self._closed = closed
         self.initiate_connection()
         self.receive_data(PREFACE)
         # The lane opens streams that h2 never hears of; to h2 the connection must count as open.
@@ -57,6 +58,10 @@ class Judge(H2Connection):
         stream = super()._begin_new_stream(stream_id, allowed_ids)
         _relieve(stream)
         return stream
+
+    def _stream_closed_by(self, stream_id: int) -> Optional[StreamClosedBy]:
+        brief = self.streams.get(stream_id)
+        return self._closed.how(stream_id) if brief is None else brief.closed_by
 
     def brief(self, stream: Stream) -> None:
         """Let h2 know one of our streams; to be cleared after the frame in question."""

@@ -12,7 +12,6 @@ idle streams, resets, windows, more streams than announced, GOAWAY, floods.
 Runs on the thread that owns the connection; time is passed in. RFC 9113, 9218, 8441.
 """
 
-from itertools import islice
 from typing import Any, Callable, Dict, List, NoReturn, Optional, Tuple
 from weakref import ReferenceType, ref
 
@@ -36,6 +35,7 @@ from ..._typing import RawHeaders
 from ...plan import WorkerPlan
 from ..head import CHUNKED, RequestHead
 from .adaptive import WINDOW_START, Adaptive
+from .closed import Closed
 from .codes import (
     ACK,
     CANCEL,
@@ -104,14 +104,12 @@ IDLE_TIMEOUT = 75.0
 DRAIN_PING_TIMEOUT = 1.0
 CHECK_INTERVAL = 5.0
 
-_CLOSED_MAX = 1000
 _CONTINUATIONS_MAX = 64
 _UNREAD_MAX = 65_536  # of a body whose response is over: more is told to stop
 _ROOM = 262_144  # octets of DATA put into the transport ahead of what the peer has taken
 _HELD_FACTOR = 8  # connection windows that handlers may hold before all streams wait
 _NO_RFC7540_PRIORITIES = 9  # RFC 9218 section 2.1
 
-_ENDED = StreamClosedBy.SEND_END_STREAM
 _DRAIN_PING = b"draining"
 _LIVENESS_PING = b"anyone??"
 _ADAPTIVE_PING = b"bandwdth"
@@ -252,7 +250,7 @@ class Session:
         self.receive_window = max(stream_window, WINDOW_START)
         self.decoder = Decoder(lexicon, limits.max_headers_size, FIELDS_MAX)
         self.encoder = Encoder()
-        self._closed: Dict[int, Optional[StreamClosedBy]] = {}
+        self._closed = Closed()
         self.connect_protocol = plan.websockets and plan.interface != "wsgi"
         settings: Dict[int, int] = {
             SettingCodes.MAX_CONCURRENT_STREAMS: self._max_streams,
@@ -407,7 +405,7 @@ class Session:
         if stream is not None and stream.remote_open and not flags & END_STREAM:
             self._skip_block(flags, data, start, stop)  # section 8.1: trailers end the stream
             self._refuse(number, PROTOCOL_ERROR)
-        elif stream is None and self._closed.get(number) is StreamClosedBy.SEND_RST_STREAM:
+        elif stream is None and self._closed.how(number) is StreamClosedBy.SEND_RST_STREAM:
             self._skip_block(flags, data, start, stop)  # sent before our reset arrived
             self._spend_odd()
         else:
@@ -449,7 +447,7 @@ class Session:
             raise Fault(PROTOCOL_ERROR)
         if (
             number not in self.streams
-            and self._closed.get(number) is StreamClosedBy.SEND_RST_STREAM
+            and self._closed.how(number) is StreamClosedBy.SEND_RST_STREAM
         ):
             self.spend_window(size)  # sent before our reset arrived
             self.return_window(size)
@@ -472,6 +470,11 @@ class Session:
             if update is not None:
                 stream.urgency, stream.incremental = update
         self.streams[number] = stream
+        closed = self._closed
+        if number == closed.next:  # as ``enter``, in line
+            closed.next = number + 2
+        else:
+            closed.enter(number)
         self._requests += 1
         if self._requests >= self._milestone:
             self._pass_milestone()
@@ -488,7 +491,7 @@ class Session:
         """Begin requests with what has come of their bodies in the octets just received.
 
         Most small bodies come in one read with their head: then nobody waits for them. A stream
-        that was reset meanwhile has cost its application nothing.
+        that was reset in that read has cost its application nothing (CVE-2023-44487).
         """
         fresh, self._fresh = self._fresh, []
         for stream in fresh:
@@ -620,9 +623,7 @@ class Session:
         self.completed += 1
         if not stream.remote_open:
             # The next lines are ``_close``, in line.
-            number = stream.number
-            del self.streams[number]
-            self._closed[number] = _ENDED
+            del self.streams[stream.number]
             if stream.held:
                 self._held -= stream.held
                 stream.held = 0
@@ -641,9 +642,7 @@ class Session:
 
     def _close(self, stream: Stream) -> None:
         """Take a stream whose halves are both over from the table."""
-        number = stream.number
-        del self.streams[number]
-        self._closed[number] = _ENDED
+        del self.streams[stream.number]
         if stream.held:
             self._held -= stream.held
             stream.held = 0
@@ -653,7 +652,7 @@ class Session:
     def _break(self, stream: Stream, how: StreamClosedBy) -> None:
         if self.streams.pop(stream.number, None) is None:
             return
-        self._closed[stream.number] = how
+        self._closed.reset(stream.number, how)
         self.outflow.delist(stream)
         self._held -= stream.held
         stream.held = 0
@@ -691,15 +690,15 @@ class Session:
         if stream is not None:
             self.reset(stream, code)
         else:
-            self._closed[number] = StreamClosedBy.SEND_RST_STREAM
+            self._closed.reset(number, StreamClosedBy.SEND_RST_STREAM)
             self.outflow.octets.append(rst_stream(number, code))
 
     def _refuse_oversized(self, number: int, last: bool) -> None:
         """Answer 431 without an application (RFC 6585 section 5)."""
+        self._closed.enter(number)
         fields = [(b":status", b"431"), (b"content-length", b"0"), (b"server", b"granian")]
         block = self.block_prefix() + encode_fields(fields) + self.lexicon.date
         self.outflow.headers(number, block, True)
-        self._closed[number] = _ENDED
         if not last:
             self._refuse(number, NO_ERROR)
 
@@ -714,19 +713,11 @@ class Session:
             raise Fault(ENHANCE_YOUR_CALM)
 
     def _pass_milestone(self) -> None:
-        """Every so many requests: a new sample of resets, old streams forgotten, enough at last."""
+        """Every so many requests: a new sample of resets, and enough at last."""
         self._milestone += Guard.SAMPLE
         self.guard.reset = 0
-        self.forget()
         if self._requests >= REQUESTS_MAX:
             self.drain(self.now)
-
-    def forget(self) -> None:
-        """Keep the memory of closed streams bounded."""
-        surplus = len(self._closed) - _CLOSED_MAX
-        if surplus > 0:
-            for number in list(islice(self._closed, surplus)):
-                del self._closed[number]
 
     # All other frames.
 
@@ -868,7 +859,7 @@ class Session:
             high, low, kind, _, number = FRAME_HEADER.unpack_from(octets, at)
             at += 9 + (high << 16 | low)
             if kind == RST_STREAM:
-                self._closed[number] = StreamClosedBy.SEND_RST_STREAM
+                self._closed.reset(number, StreamClosedBy.SEND_RST_STREAM)
                 if not self.guard.server_resets.spend(self.now):
                     raise Fault(ENHANCE_YOUR_CALM)
             if kind != WINDOW_UPDATE:

@@ -4,6 +4,7 @@ import pytest
 from h2.exceptions import ProtocolError
 from h2.stream import H2Stream
 
+from granian.wire.http2.closed import Closed
 from granian.wire.http2.codes import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, PROTOCOL_ERROR
 from granian.wire.http2.compression import Decoder, Encoder, Lexicon
 from granian.wire.http2.judge import Judge, code_of
@@ -12,7 +13,7 @@ from tests.support.http2 import POST, Server
 
 @pytest.fixture
 def judge():
-    return Judge({3: 100}, Decoder(Lexicon(), 1000, 100), Encoder(), {})
+    return Judge({3: 100}, Decoder(Lexicon(), 1000, 100), Encoder(), Closed())
 
 
 def test_the_shared_parts_are_there(judge):

@@ -1,6 +1,7 @@
 """Each row of the table of HTTP/2 threats, as octets on the wire, with the lane on and off."""
 
 import struct
+import tracemalloc
 
 import pytest
 from h2.events import DataReceived, ResponseReceived, StreamEnded
@@ -599,12 +600,35 @@ def test_a_goaway_with_nothing_open_ends_the_connection(serve):
 # Row 72
 
 
-def test_the_memory_of_closed_streams_is_bounded(serve):
+def test_streams_that_ended_in_order_leave_nothing_behind(serve):
     server = serve(answer)
-    for i in range(3000):
-        server.request(2 * i + 1)
-    assert len(server.session._closed) <= 1500
+    server.request(1)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for i in range(1, 3000):
+            server.request(2 * i + 1)
+            server.take()
+            server.opened.clear()
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 8192
     assert len(server.session.judge.streams) == 0
+
+
+def test_frames_on_a_stream_left_out_on_one_that_ended_and_on_one_refused(serve):
+    for number, code in ((3, PROTOCOL_ERROR), (5, STREAM_CLOSED)):
+        server = serve(answer)
+        server.request(1)
+        server.request(5)
+        server.request(number)
+        assert server.goaway() == code
+    server = serve(answer, max_headers_size=250)
+    server.request(1, [*REQUEST, (b"x", b"y" * 200)])  # answered 431
+    server.request(3)
+    server.request(1)
+    assert server.goaway() == STREAM_CLOSED
 
 
 def test_a_connection_serves_10000_requests_and_leaves(lane):
