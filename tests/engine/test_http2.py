@@ -119,7 +119,8 @@ def test_a_stream_knows_its_peer(runtime):
 
 def test_a_reset_is_a_disconnect_once(runtime):
     connection = greeted(runtime)
-    read(connection, request(1) + rst_stream(1, 8))
+    read(connection, request(1))
+    read(connection, rst_stream(1, 8))
     [handler] = runtime.application.begun
     assert handler.events == [("disconnect",)]
     assert handler.responder.closed

@@ -478,14 +478,12 @@ class Session:
         self._requests += 1
         if self._requests >= self._milestone:
             self._pass_milestone()
-        if last:
-            stream.on_request(head, b"", True)
-        else:
+        stream.fresh = head
+        self._fresh.append(stream)
+        if not last:
             stream.remote_open = True
             stream.expected = head.body_length
             stream.expects_continue = head.expects_continue
-            stream.fresh = head
-            self._fresh.append(stream)
 
     def _begin_fresh(self) -> None:
         """Begin requests with what has come of their bodies in the octets just received.

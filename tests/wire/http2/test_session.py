@@ -704,21 +704,37 @@ def test_a_request_begins_with_what_came_of_its_body_in_one_read(serve):
     assert server.opened[1].events[2:] == [("data", b"more", True)]
 
 
-def test_a_request_reset_in_the_read_that_brought_it_never_begins(serve):
-    server = serve()
-    block = server.block(*POST)
-    server.feed(frame(HEADERS, END_HEADERS, 1, block) + rst_stream(1, CANCEL))
+@pytest.mark.parametrize("flags", [END_HEADERS, END_HEADERS | END_STREAM], ids=["body", "none"])
+def test_a_request_reset_in_the_read_that_brought_it_never_begins(serve, flags):
+    server = serve(answer)
+    server.feed(frame(HEADERS, flags, 1, server.block(*POST)) + rst_stream(1, CANCEL))
     assert server.opened == []
     assert server.session.streams == {}
     assert len(server.session.zombies) == 0
+    assert server.session.guard.reset == 1
+    server.request(3)
+    assert len(server.opened) == 1
 
 
-def test_a_fault_in_the_read_that_brought_a_request(serve):
+@pytest.mark.parametrize("flags", [END_HEADERS, END_HEADERS | END_STREAM], ids=["body", "none"])
+def test_a_fault_in_the_read_that_brought_a_request(serve, flags):
     server = serve()
-    block = server.block(*POST)
-    server.feed(frame(HEADERS, END_HEADERS, 1, block) + frame(PING, 0, 1, bytes(8)))
+    server.feed(frame(HEADERS, flags, 1, server.block(*POST)) + frame(PING, 0, 1, bytes(8)))
     assert server.opened == []
     assert server.goaway() == PROTOCOL_ERROR
+
+
+def test_many_resets_in_one_read_cost_no_application_anything(serve):
+    server = serve()
+    block = server.block(*REQUEST)
+    server.feed(
+        b"".join(
+            frame(HEADERS, END_HEADERS | END_STREAM, number, block) + rst_stream(number, CANCEL)
+            for number in range(1, 1001, 2)
+        )
+    )
+    assert server.opened == []
+    assert server.goaway() == ENHANCE_YOUR_CALM
 
 
 def test_drain_with_a_round_trip(serve):
