@@ -1,23 +1,29 @@
 """HTTP/2 with clients that others wrote: curl, nghttp, h2load, httpx, node; and with raw octets."""
 
 import json
+import os
+import resource
 import shutil
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 
 from granian.wire.http2.codes import (
+    CANCEL,
     END_HEADERS,
     END_STREAM,
     GOAWAY,
     HEADERS,
+    PING,
     PREFACE,
     RST_STREAM,
     SETTINGS,
     frame,
+    rst_stream,
 )
 from tests.apps.streams import BIG
 from tests.support.certs import path as cert
@@ -235,6 +241,48 @@ def test_a_reset_reaches_the_application(asgi):
         while b"hello" not in got:
             got += sock.recv(1000)
         assert got.count(b"hello") == 1
+
+
+def resident(pid):
+    """Octets of memory that a process has in use."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="no /proc")
+def test_a_hundred_thousand_resets_cost_little():
+    """Row 44: from connections that each stay within their budget, so that nobody ends them."""
+    numbers = range(1, 2 * 190, 2)
+    block = Server().block(*REQUEST[:2], (b":path", b"/slow"), REQUEST[3])
+    opening = [frame(HEADERS, END_HEADERS | END_STREAM, number, block) for number in numbers]
+    resets = [rst_stream(number, CANCEL) for number in numbers]
+    greeting = PREFACE + frame(SETTINGS, 0, 0)
+    pings = frame(PING, 0, 0, b"all read"), frame(PING, 0, 0, b"the last")
+    at_once = [greeting + b"".join(map(bytes.__add__, opening, resets)) + pings[1]]
+    begun = [greeting + b"".join(opening) + pings[0], b"".join(resets) + pings[1]]
+
+    def attack(writes):
+        with socket.create_connection(server.address, timeout=10) as sock:
+            for octets in writes:
+                sock.sendall(octets)
+                got = b""
+                while octets[-8:] not in got:
+                    data = sock.recv(65_536)
+                    assert data, "told to leave within the budget"
+                    got += data
+
+    with GranianServer("tests.apps.streams:asgi", "asgi") as server, httpx.Client() as other:
+        [worker] = server.worker_pids
+        other.get(server.url)
+        attack(begun)
+        before, longest = resident(worker), 0.0
+        for i in range(100_000 // 190):
+            attack(begun if i % 10 == 0 else at_once)
+            if i % 10 == 1:
+                asked = time.monotonic()
+                assert other.get(server.url).text == "hello"
+                longest = max(longest, time.monotonic() - asked)
+        assert resident(worker) - before < 8 << 20  # the table allows 20
+        assert longest < 1
 
 
 @pytest.mark.parametrize("interface", ["asgi", "rsgi"])

@@ -63,6 +63,10 @@ class Judge(H2Connection):
         brief = self.streams.get(stream_id)
         return self._closed.how(stream_id) if brief is None else brief.closed_by
 
+    def release(self) -> None:
+        """Judge no more; what remains goes with the last reference to it."""
+        self._frame_dispatch_table.clear()
+
     def brief(self, stream: Stream) -> None:
         """Let h2 know one of our streams; to be cleared after the frame in question."""
         brief = H2Stream(stream.number, self.config, WINDOW_MAX, WINDOW_MAX)

@@ -1022,8 +1022,16 @@ class Session:
             self._emptied()
 
     def lost(self) -> None:
-        """The transport is gone: break every stream."""
+        """The transport is gone: break every stream, and let go of what weighs; called once.
+
+        An application may hold its stream, and with it the session, for as long as it runs, and
+        what refers to itself waits for the collector: neither is to keep the tables of a client
+        that came only to reset its streams and leave.
+        """
         self._end(NO_ERROR)
+        self._lane = None
+        self.judge.release()
+        del self.judge, self.outflow.judge, self.decoder, self.encoder
 
     def tick(self, now: float) -> float:
         """Do what is due, and tell in how many seconds to ask again."""

@@ -1,11 +1,14 @@
 """Each row of the table of HTTP/2 threats, as octets on the wire, with the lane on and off."""
 
+import gc
 import struct
 import tracemalloc
+import weakref
 
 import pytest
 from h2.events import DataReceived, ResponseReceived, StreamEnded
 
+from granian.plan import WorkerPlan
 from granian.wire.http2.codes import (
     ACK,
     CANCEL,
@@ -36,8 +39,22 @@ from granian.wire.http2.codes import (
     rst_stream,
     window_update,
 )
-from granian.wire.http2.session import CLOSED, DRAINING, LEAVING, OPEN, TRANSITIONS
+from granian.wire.http2.compression import Lexicon
+from granian.wire.http2.session import CLOSED, DRAINING, LEAVING, OPEN, TRANSITIONS, Session
+from granian.wire.http2.stream import Stream
 from tests.support.http2 import GREETING, POST, REQUEST, Client, Server
+
+
+class Silent(Stream):
+    """A stream whose application has nothing to say."""
+
+    __slots__ = ()
+
+    def on_request(self, head, body, complete):
+        """Take it."""
+
+    def on_reset(self):
+        """Take it."""
 
 
 def answer(stream, what):
@@ -878,3 +895,66 @@ def test_every_transition_ends_where_the_table_says(pair):
     else:
         server.feed(frame(PING, 0, 1, bytes(8)))
     assert server.session.phase == TRANSITIONS[pair]
+
+
+@pytest.fixture
+def collector_off():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("collector_off")
+def test_a_lost_connection_leaves_nothing_to_the_collector(lane):
+    lexicon = Lexicon()
+    lexicon.set_date(b"Thu, 01 Jan 1970 00:00:00 GMT")
+    block = Server().block(*REQUEST)
+
+    def connect():
+        session = Session(WorkerPlan(), lexicon, Silent, lambda: None, 0.0, lane=lane)
+        session.feed(GREETING, 0.0)
+        for number in range(1, 201, 2):
+            session.feed(frame(HEADERS, END_HEADERS | END_STREAM, number, block), 0.0)
+            session.feed(rst_stream(number, CANCEL), 0.0)
+        session.collect(0)
+        judge = weakref.ref(session.judge)
+        session.lost()
+        return judge
+
+    assert connect()() is None
+
+
+@pytest.mark.usefixtures("collector_off")
+def test_an_application_that_outlives_its_connection_holds_little(lane):
+    """Row 44: what a rapid reset leaves behind, where the applications take their time."""
+    lexicon = Lexicon()
+    lexicon.set_date(b"Thu, 01 Jan 1970 00:00:00 GMT")
+    octets = GREETING + frame(HEADERS, END_HEADERS | END_STREAM, 1, Server().block(*REQUEST))
+    held = []
+
+    def connect():
+        make = lambda session, number: held.append(Silent(session, number)) or held[-1]  # noqa: E731
+        session = Session(WorkerPlan(), lexicon, make, lambda: None, 0.0, lane=lane)
+        session.feed(octets, 0.0)
+        session.lost()
+
+    connect()
+    tracemalloc.start()
+    try:
+        for _ in range(10):
+            connect()
+        weight = tracemalloc.get_traced_memory()[0] / 10
+    finally:
+        tracemalloc.stop()
+    assert weight < 6 * 1024
+    for stream in held:
+        assert stream.closed
+        stream.want_body(0)
+        stream.inform(103, [])
+        assert not stream.start(200, [], b"late")
+        assert not stream.write(b"later")
+        stream.finish()
+        stream.respond(200, [], b"too late")
+        stream.abort()
+        stream.cancel()
