@@ -85,12 +85,12 @@ def create_context(plan: TlsPlan, http: str) -> TlsContext:
     context.certificate = _load_pair(context, plan)
     context.suites = {cipher["name"]: cipher["id"] & 0xFFFF for cipher in context.get_ciphers()}
     if plan.ca is not None:
-        _load(context, plan.ca, "the certificate authorities")
+        _load(context, plan.ca, "the certificate authorities", "CERTIFICATE-----")
         context.verify_mode = ssl.CERT_REQUIRED if plan.client_verify else ssl.CERT_OPTIONAL
     elif plan.client_verify:
         raise FatalError("Client certificates cannot be checked without certificate authorities")
     for path in plan.crl:
-        _load(context, path, "the revocation list")
+        _load(context, path, "the revocation list", "-----BEGIN X509 CRL-----")
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     return context
 
@@ -137,9 +137,11 @@ def _read(path: str, what: str) -> str:
         raise FatalError(f"Cannot read {what} {path}: {error.strerror}") from None
 
 
-def _load(context: ssl.SSLContext, path: str, what: str) -> None:
-    _read(path, what)
+def _load(context: ssl.SSLContext, path: str, what: str, mark: str) -> None:
+    """Load authorities or revoked certificates; OpenSSL takes either for the other."""
     try:
+        if mark not in _read(path, what):
+            raise ValueError
         context.load_verify_locations(path)
     except (OSError, ValueError):
         raise FatalError(f"Cannot use {what} in {path} (PEM is expected)") from None

@@ -67,14 +67,26 @@ def test_tls_1_2_by_option():
         assert get(server)["tls"]["tls_version"] == 0x0304
 
 
-def test_an_encrypted_key():
-    options = {
-        "ssl_certificate": cert("server"),
-        "ssl_keyfile": cert("server-key-encrypted"),
-        "ssl_keyfile_password": "foobar",
-    }
-    with GranianServer("tests.apps.streams:asgi", **options) as server:
+@pytest.mark.parametrize("how", ["option", "file"])
+def test_an_encrypted_key(how, tmp_path):
+    options = {"ssl_certificate": cert("server"), "ssl_keyfile": cert("server-key-encrypted")}
+    password = tmp_path / "password"
+    password.write_text("foobar\n")
+    environ = {}
+    if how == "file":
+        environ["GRANIAN_SSL_KEYFILE_PASSWORD_FILE"] = str(password)
+    else:
+        options["ssl_keyfile_password"] = "foobar"
+    with GranianServer("tests.apps.streams:asgi", env=environ, **options) as server:
         assert get(server)["scheme"] == "https"
+
+
+@pytest.mark.parametrize("name", ["localhost", "elsewhere.example", None])
+def test_any_server_name_or_none(server, name):
+    made = context(check_hostname=False)
+    raw = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+    with made.wrap_socket(raw, server_hostname=name) as sock:
+        assert sock.version() == "TLSv1.3"
 
 
 def test_client_certificates():
@@ -92,16 +104,22 @@ def test_client_certificates():
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "words", "status"),
     [
-        ({**SECURE, "ssl_keyfile": cert("other-key")}, "does not belong to the certificate"),
-        ({**SECURE, "ssl_keyfile": cert("server-key-encrypted")}, "is encrypted"),
-        ({"ssl_certificate": cert("server")}, "--ssl-keyfile"),
+        # what the files hold
+        ({**SECURE, "ssl_keyfile": cert("other-key")}, "does not belong to the certificate", 1),
+        ({**SECURE, "ssl_keyfile": cert("server-key-encrypted")}, "is encrypted", 1),
+        ({**SECURE, "ssl_ca": cert("ca"), "ssl_crl": cert("ca")}, "the revocation list", 1),
+        # what the options say
+        ({"ssl_certificate": cert("server")}, "without --ssl-keyfile", 2),
+        ({"ssl_keyfile": cert("server-key")}, "without --ssl-certificate", 2),
+        ({**SECURE, "ssl_protocol_min": "tls1.1"}, "not one of 'tls1.2', 'tls1.3'", 2),
+        ({**SECURE, "ssl_client_verify": True}, "needs --ssl-ca", 2),
     ],
 )
-def test_mistakes_are_said_in_words_and_without_a_prompt(options, words):
+def test_mistakes_are_said_in_words_and_without_a_prompt(options, words, status):
     with GranianServer("tests.apps.streams:asgi", wait=False, **options) as server:
-        assert server.process.wait(15) in (1, 2)
+        assert server.process.wait(15) == status
         server.reader.join(5)
         log = " ".join(server.log.split())
         assert words in log

@@ -37,7 +37,9 @@ PLAN = TlsPlan(path("server"), path("server-key"))
         (PLAN._replace(client_verify=True), "without certificate authorities"),
         (PLAN._replace(ca="/nowhere.pem"), "Cannot read the certificate authorities"),
         (PLAN._replace(ca=path("server-key")), "Cannot use the certificate authorities"),
+        (PLAN._replace(ca=path("crl")), "Cannot use the certificate authorities"),
         (PLAN._replace(ca=path("ca"), crl=(path("server-key"),)), "Cannot use the revocation"),
+        (PLAN._replace(ca=path("ca"), crl=(path("ca"),)), "Cannot use the revocation"),
     ],
 )
 def test_what_is_wrong_is_said_in_words(plan, words):
