@@ -26,6 +26,7 @@ from granian.wire.http2.codes import (
     rst_stream,
 )
 from tests.apps.streams import BIG
+from tests.support.browser import chromium, needs_chromium
 from tests.support.certs import path as cert
 from tests.support.http2 import REQUEST, Server
 from tests.support.servers import GranianServer
@@ -162,14 +163,10 @@ def test_node(asgi):
     assert run("node", "-e", script, asgi.url).split() == [b"200", b"70000"]
 
 
-@needs("chromium")
+@needs_chromium
 def test_chromium_over_tls(secure, tmp_path):
-    out = run(
-        *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
-        *("--ignore-certificate-errors", f"--user-data-dir={tmp_path}"),
-        f"https://localhost:{secure.port}/scope",
-        timeout=60,
-    )
+    url = f"https://localhost:{secure.port}/scope"
+    out = run(*chromium(tmp_path, url, "--dump-dom"), timeout=60)
     assert b'"http_version": "2"' in out
 
 

@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 from granian.plan import TlsPlan, WebsocketPlan
 from tests.apps import sockets as app
 from tests.apps.frameworks import configure_django
+from tests.support.browser import needs_chromium, opened
 from tests.support.servers import EngineServer, GranianServer, wait_until
 
 from ..wire.websocket.peer import BINARY, PING, TEXT, close, deflate, frame, header, parse
@@ -183,21 +182,10 @@ def test_over_uvloop():
         run(client(server.port))
 
 
-@pytest.mark.skipif(not os.path.exists("/usr/bin/chromium"), reason="no browser here")
+@needs_chromium
 def test_a_browser(asgi, tmp_path):
-    command = ["/usr/bin/chromium", "--headless", "--no-sandbox", "--disable-gpu"]
-    command += ["--no-proxy-server", f"--user-data-dir={tmp_path}"]
-    process = subprocess.Popen(
-        [*command, "--remote-debugging-port=0", url(asgi, scheme="http")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
+    with opened(tmp_path, url(asgi, scheme="http")):
         wait_until(lambda: len(app.SEEN) == 2, 60, "the browser's report")
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
     report = json.loads({path: facts for path, facts, _ in app.SEEN}["/report"])
     protocol, extensions, *rest = report
     assert protocol == "chat"

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 
 import h2.config
 import h2.connection
@@ -13,6 +12,7 @@ import pytest
 
 from granian.plan import TlsPlan, WebsocketPlan
 from tests.apps import sockets as app
+from tests.support.browser import needs_chromium, opened
 from tests.support.certs import CERTS
 from tests.support.servers import EngineServer, GranianServer, wait_until
 
@@ -252,23 +252,13 @@ def test_shutdown_tells_every_client():
         assert "Traceback" not in server.log
 
 
-@pytest.mark.skipif(not os.path.exists("/usr/bin/chromium"), reason="no browser here")
+@needs_chromium
 def test_a_browser_over_tls(tmp_path):
     plan = TlsPlan(str(CERTS / "server.pem"), str(CERTS / "server-key.pem"))
-    command = ["/usr/bin/chromium", "--headless", "--no-sandbox", "--disable-gpu"]
-    command += ["--no-proxy-server", "--ignore-certificate-errors", f"--user-data-dir={tmp_path}"]
-    with EngineServer(app.asgi, tls=plan) as server:
-        process = subprocess.Popen(
-            [*command, "--remote-debugging-port=0", f"https://localhost:{server.address[1]}/"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            wait_until(lambda: len(app.SEEN) == 2, 60, "the browser's report")
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    with EngineServer(app.asgi, tls=plan) as server, opened(
+        tmp_path, f"https://localhost:{server.address[1]}/"
+    ):
+        wait_until(lambda: len(app.SEEN) == 2, 60, "the browser's report")
     report = json.loads({path: facts for path, facts, _ in app.SEEN}["/report"])
     assert report[0] == "chat"
     assert report[2:] == ["grün", 70_000, 7, 4001, True]
