@@ -57,6 +57,16 @@ class Silent(Stream):
         """Take it."""
 
 
+class Prompt(Silent):
+    """A stream that is answered at once."""
+
+    __slots__ = ()
+
+    def on_request(self, head, body, complete):
+        """Answer it."""
+        self.respond(200, (), b"hello")
+
+
 def answer(stream, what):
     if what == "request":
         stream.respond(200, [(b"content-type", b"text/plain")], b"hello")
@@ -129,16 +139,42 @@ def test_resets_after_the_answer_are_nobodys_fault(serve):
 # Row 45
 
 
-def test_resets_provoked_by_zero_increments_spend_the_budget(serve):
+@pytest.mark.parametrize(
+    "provoke",
+    [
+        lambda number, block: window_update(number, 0),
+        lambda number, block: window_update(number, WINDOW_MAX),
+        lambda number, block: frame(PRIORITY, 0, number, bytes(4)),
+        lambda number, block: frame(DATA, END_STREAM, number, b"late"),
+        lambda number, block: frame(HEADERS, END_HEADERS | END_STREAM, number, block),
+    ],
+    ids=["zero", "overflow", "short priority", "late DATA", "late HEADERS"],
+)
+def test_resets_provoked_on_purpose_spend_the_budget(serve, provoke):
     server = serve()
     for i in range(150):
         server.request(2 * i + 1)
         server.opened.clear()
-        server.feed(window_update(2 * i + 1, 0))
+        server.feed(provoke(2 * i + 1, b"\x82"))
         if server.session.phase == CLOSED:
             break
     assert 100 <= i <= 102
     assert server.goaway() == ENHANCE_YOUR_CALM
+
+
+@pytest.mark.parametrize("provoke", ["zero", "late DATA"])
+def test_a_stream_we_were_made_to_reset_counts_until_its_application_ends(serve, provoke):
+    server = serve(max_concurrent_streams=10)
+    for number in range(1, 20, 2):
+        server.request(number)
+        if provoke == "zero":
+            server.feed(window_update(number, 0))
+        else:
+            server.feed(frame(DATA, END_STREAM, number, b"late"))
+    assert len(server.opened) == 10
+    server.request(21)
+    assert server.reset(21) == REFUSED_STREAM
+    assert len(server.opened) == 10
 
 
 # Row 46
@@ -451,6 +487,43 @@ def test_a_stream_is_credited_as_its_application_consumes(serve):
     server.opened[0].want_body(48_000)
     updates = [f for f in server.take() if f[0] == WINDOW_UPDATE and f[2] == 1]
     assert updates == [(WINDOW_UPDATE, 0, 1, struct.pack(">L", 48_000))]
+
+
+def test_a_client_that_ignores_the_window_of_the_connection(serve):
+    """Many windows' worth may wait in handlers that read nothing; then ours is not renewed."""
+    server = serve(initial_connection_window_size=65_535, initial_stream_window_size=65_535)
+    taken = 0
+    for number in range(1, 60, 2):
+        server.request(number, POST, last=False)
+        for _ in range(3):
+            server.feed(frame(DATA, 0, number, bytes(16_384)))
+            if server.session.phase == OPEN:
+                taken += 16_384
+    assert server.goaway() == FLOW_CONTROL_ERROR
+    assert 8 * 65_535 < taken <= 10 * 65_535
+
+
+def test_the_options_are_announced(lane):
+    server = Server(
+        lane=lane,
+        greet=False,
+        max_concurrent_streams=7,
+        initial_stream_window_size=70_000,
+        initial_connection_window_size=80_000,
+        max_frame_size=20_000,
+        max_headers_size=30_000,
+    )
+    settings, window = server.take()
+    assert settings[:3] == (SETTINGS, 0, 0)
+    announced = dict(struct.iter_unpack(">HL", settings[3]))
+    assert announced == {1: 4096, 2: 0, 3: 7, 4: 70_000, 5: 20_000, 6: 30_000, 8: 1, 9: 1}
+    assert window == (WINDOW_UPDATE, 0, 0, struct.pack(">L", 80_000 - 65_535))
+    server.feed(GREETING + frame(SETTINGS, ACK, 0))
+    server.take()
+    server.feed(frame(0xBE, 0, 0, bytes(20_000)))
+    assert server.session.phase == OPEN
+    server.feed(frame(0xBE, 0, 0, bytes(20_001)))
+    assert server.goaway() == FRAME_SIZE_ERROR
 
 
 # Row 61
@@ -895,6 +968,31 @@ def test_every_transition_ends_where_the_table_says(pair):
     else:
         server.feed(frame(PING, 0, 1, bytes(8)))
     assert server.session.phase == TRANSITIONS[pair]
+
+
+@pytest.mark.usefixtures("collector_off")
+def test_an_idle_connection_weighs_little_whatever_it_has_served(lane):
+    lexicon = Lexicon()
+    lexicon.set_date(b"Thu, 01 Jan 1970 00:00:00 GMT")
+    block = Server().block(*REQUEST)
+
+    def connect():
+        session = Session(WorkerPlan(), lexicon, Prompt, lambda: None, 0.0, lane=lane)
+        session.feed(GREETING, 0.0)
+        for number in range(1, 1001, 2):
+            session.feed(frame(HEADERS, END_HEADERS | END_STREAM, number, block), 0.0)
+            session.collect(0)
+        return session
+
+    held = [connect()]
+    tracemalloc.start()
+    try:
+        held.append(connect())
+        weight = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held[1].streams == {}
+    assert weight < 40 * 1024  # of the 60 KiB that all of the connection may take
 
 
 @pytest.fixture
