@@ -47,3 +47,11 @@ def rst_stream(number: int, code: int) -> bytes:
 def goaway(last: int, code: int) -> bytes:
     """Render a GOAWAY without debug data."""
     return frame(GOAWAY, 0, 0, _WORD.pack(last) + _WORD.pack(code))
+
+
+class Fault(Exception):  # noqa: N818 # the peer's, as in HTTP; not an error of ours
+    """The connection cannot go on (RFC 9113 section 5.4.1)."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code

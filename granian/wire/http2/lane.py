@@ -10,7 +10,14 @@ the same until another block does.
 from typing import TYPE_CHECKING, Dict, Optional, Tuple
 
 from ..head import RequestHead
-from .codes import END_HEADERS, END_STREAM, PADDED, PRIORITY_FLAG
+from .codes import (
+    END_HEADERS,
+    END_STREAM,
+    FLOW_CONTROL_ERROR,
+    PADDED,
+    PRIORITY_FLAG,
+    Fault,
+)
 from .request import Priority, read_request
 
 if TYPE_CHECKING:
@@ -97,7 +104,11 @@ class Lane:
         self._memo[block, last] = request
 
     def data(self, flags: int, number: int, data: bytes, start: int, stop: int) -> bool:
-        """Take a DATA frame of an open stream; False to decline."""
+        """Take a DATA frame of an open stream; False to decline.
+
+        Raises:
+            Fault: The peer has sent more than it may (section 6.9.1).
+        """
         session = self._session
         try:
             stream = session.streams[number]
@@ -106,9 +117,9 @@ class Lane:
         if flags & PADDED or not stream.remote_open:
             return False
         size = stop - start
-        window = session.window
+        window = session.inflow.window
         window.current_window_size -= size
         if window.current_window_size < 0:
-            session.overrun()
+            raise Fault(FLOW_CONTROL_ERROR)
         session.data(stream, data[start:stop], size, flags & END_STREAM == END_STREAM)
         return True

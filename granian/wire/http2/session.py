@@ -12,7 +12,7 @@ idle streams, resets, windows, more streams than announced, GOAWAY, floods.
 Runs on the thread that owns the connection; time is passed in. RFC 9113, 9218, 8441.
 """
 
-from typing import Any, Callable, Dict, List, NoReturn, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 from weakref import ReferenceType, ref
 
 from h2.events import (
@@ -28,13 +28,11 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 from h2.stream import StreamClosedBy
-from h2.windows import WindowManager
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 
 from ..._typing import RawHeaders
 from ...plan import WorkerPlan
 from ..head import CHUNKED, RequestHead
-from .adaptive import WINDOW_START, Adaptive
 from .closed import Closed
 from .codes import (
     ACK,
@@ -65,13 +63,14 @@ from .codes import (
     STREAM_ID_MAX,
     WINDOW_MAX,
     WINDOW_UPDATE,
+    Fault,
     frame,
     goaway,
     rst_stream,
-    window_update,
 )
 from .compression import Decoder, Encoder, Lexicon, encode_fields
 from .guard import Guard
+from .inflow import ADAPTIVE_PING, Inflow, window_sizes
 from .judge import Judge, code_of
 from .lane import Lane
 from .outflow import Outflow
@@ -107,24 +106,14 @@ CHECK_INTERVAL = 5.0
 _CONTINUATIONS_MAX = 64
 _UNREAD_MAX = 65_536  # of a body whose response is over: more is told to stop
 _ROOM = 262_144  # octets of DATA put into the transport ahead of what the peer has taken
-_HELD_FACTOR = 8  # connection windows that handlers may hold before all streams wait
 _NO_RFC7540_PRIORITIES = 9  # RFC 9218 section 2.1
 
 _DRAIN_PING = b"draining"
 _LIVENESS_PING = b"anyone??"
-_ADAPTIVE_PING = b"bandwdth"
 
 _FIXED_SIZES = {RST_STREAM: 4, PING: 8, WINDOW_UPDATE: 4}
 _ON_CONNECTION = frozenset([SETTINGS, PING, GOAWAY, PRIORITY_UPDATE])
 _ON_STREAM = frozenset([DATA, HEADERS, PRIORITY, RST_STREAM, CONTINUATION])
-
-
-class Fault(Exception):  # noqa: N818 # the peer's, as in HTTP; not an error of ours
-    """The connection cannot go on (RFC 9113 section 5.4.1)."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 class Session:
@@ -134,21 +123,19 @@ class Session:
         phase: One of the module's phases; CLOSED when the transport is to be closed after what
             ``collect`` still gives.
         now: The time of the last call that brought one.
-        window: What the peer may send on the connection; h2's, too.
         streams: Those the peer or we still have something to say on.
         zombies: Streams that were reset while their application runs on, by number.
         busy: ``collect`` is going to be called; who queues something need not ask for it.
         completed: Responses given whole since somebody looked.
         owner: The engine's connection.
         send_window: What a new stream may send at first.
-        receive_window: What a new stream may receive at first.
+        inflow, outflow: What the peer may still send, and what it is still owed.
         high_water: Octets queued on a stream at which ``write`` asks to wait.
         connect_protocol: Extended CONNECT is announced (RFC 8441).
         lexicon: Shared by the connections of a thread.
     """
 
     __slots__ = (
-        "_adaptive",
         "_block",
         "_block_flags",
         "_block_octets",
@@ -157,8 +144,6 @@ class Session:
         "_control",
         "_fragments",
         "_fresh",
-        "_held",
-        "_held_max",
         "_idle_since",
         "_lane",
         "_low_water",
@@ -175,7 +160,6 @@ class Session:
         "_priorities",
         "_requests",
         "_rest",
-        "_withheld",
         "_write_timeout",
         "busy",
         "code",
@@ -185,6 +169,7 @@ class Session:
         "encoder",
         "guard",
         "high_water",
+        "inflow",
         "judge",
         "lexicon",
         "more",
@@ -192,10 +177,8 @@ class Session:
         "outflow",
         "owner",
         "phase",
-        "receive_window",
         "send_window",
         "streams",
-        "window",
         "zombies",
     )
 
@@ -231,7 +214,7 @@ class Session:
         self._block = 0  # the stream whose header block is open
         self._block_flags = self._block_octets = 0
         self._fragments: List[bytes] = []
-        self._control = self._held = self._withheld = self._requests = 0
+        self._control = self._requests = 0
         self._milestone = Guard.SAMPLE
         self._priorities: Dict[int, Priority] = {}
         self._fresh: List[Stream] = []
@@ -243,39 +226,25 @@ class Session:
         # Half of it, for the piece that crosses the mark is kept whole.
         self.high_water = max(1, limits.max_send_buffer_size // 2)
         self._low_water = self.high_water // 2
-        connection_window, stream_window = self._window_sizes()
-        self._held_max = _HELD_FACTOR * connection_window
-        self._adaptive = Adaptive(now) if limits.adaptive_window else None
-        # RFC 9113 section 6.5.3: until the peer acknowledges, the default may be in use.
-        self.receive_window = max(stream_window, WINDOW_START)
         self.decoder = Decoder(lexicon, limits.max_headers_size, FIELDS_MAX)
         self.encoder = Encoder()
         self._closed = Closed()
         self.connect_protocol = plan.websockets and plan.interface != "wsgi"
         settings: Dict[int, int] = {
             SettingCodes.MAX_CONCURRENT_STREAMS: self._max_streams,
-            SettingCodes.INITIAL_WINDOW_SIZE: stream_window,
+            SettingCodes.INITIAL_WINDOW_SIZE: window_sizes(limits)[1],
             SettingCodes.MAX_FRAME_SIZE: self._max_frame,
             SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_headers_size,
             SettingCodes.ENABLE_CONNECT_PROTOCOL: int(self.connect_protocol),
             _NO_RFC7540_PRIORITIES: 1,
         }
         self.judge = Judge(settings, self.decoder, self.encoder, self._closed)
-        self.window = WindowManager(connection_window)
-        self.judge._inbound_flow_control_window_manager = self.window
         self.outflow = Outflow(self.judge, self.guard)
         self.send_window = self.judge.remote_settings.initial_window_size
         self.outflow.octets.append(self.judge.data_to_send())
-        if connection_window > WINDOW_START:
-            self.outflow.octets.append(window_update(0, connection_window - WINDOW_START))
+        self.inflow = Inflow(limits, self.outflow.octets, now)
+        self.judge._inbound_flow_control_window_manager = self.inflow.window
         self._lane = Lane(self) if lane else None
-
-    def _window_sizes(self) -> Tuple[int, int]:
-        limits = self._plan
-        if limits.adaptive_window:
-            return WINDOW_START, WINDOW_START
-        connection = max(limits.initial_connection_window_size, WINDOW_START)
-        return min(connection, WINDOW_MAX), min(limits.initial_stream_window_size, WINDOW_MAX)
 
     # Octets in.
 
@@ -449,8 +418,7 @@ class Session:
             number not in self.streams
             and self._closed.how(number) is StreamClosedBy.SEND_RST_STREAM
         ):
-            self.spend_window(size)  # sent before our reset arrived
-            self.return_window(size)
+            self.inflow.drop(size)  # sent before our reset arrived
         else:
             self._consult(frame(DATA, flags, number, data[start:stop]), number)
 
@@ -510,37 +478,10 @@ class Session:
         else:
             self.open(number, request[0], request[1], last)
 
-    def spend_window(self, size: int) -> None:
-        """Take octets from the window of the connection."""
-        window = self.window
-        window.current_window_size -= size
-        if window.current_window_size < 0:
-            self.overrun()
-
-    def overrun(self) -> NoReturn:
-        """The peer has sent more than the window of the connection.
-
-        Raises:
-            Fault: Always (section 6.9.1).
-        """
-        raise Fault(FLOW_CONTROL_ERROR)
-
-    def return_window(self, size: int) -> None:
-        """Give the connection its window back at once: it never waits on one stream.
-
-        Only when the handlers together hold many windows' worth of octets is it kept back.
-        """
-        self._withheld += size
-        # In steps of a quarter: h2 announces half a window at a time, so a quarter always is left.
-        if self._withheld * 4 >= self.window.max_window_size and self._held <= self._held_max:
-            withheld, self._withheld = self._withheld, 0
-            increment = self.window.process_bytes(withheld)
-            if increment:
-                self.outflow.octets.append(window_update(0, increment))
-
     def data(self, stream: Stream, payload: bytes, size: int, last: bool) -> None:
         """Take the content of a DATA frame; ``size`` counts its padding too."""
-        self.return_window(size)
+        inflow = self.inflow
+        inflow.give_back(size)
         stream.receive_window -= size
         if stream.receive_window < 0:
             raise Fault(FLOW_CONTROL_ERROR)
@@ -554,8 +495,8 @@ class Session:
         ):
             self._refuse(stream.number, PROTOCOL_ERROR)  # section 8.1.1
             return
-        if self._adaptive is not None:
-            self._measure(size)
+        if inflow.adaptive is not None:
+            inflow.measure(size, self.now)
         if last:
             stream.remote_open = False
         if stream.phase >= COMPLETE:
@@ -563,9 +504,9 @@ class Session:
             return
         if length:
             stream.held += length
-            self._held += length
+            inflow.held += length
         if size != length:
-            self._credit(stream, size - length)
+            inflow.credit(stream, size - length, 0)
         if stream.fresh is not None:
             stream.early += payload
         elif length or last:
@@ -574,7 +515,7 @@ class Session:
     def _unwanted(self, stream: Stream, length: int, last: bool) -> None:
         """Drop the body of a request whose response is over; a long one is told to stop."""
         stream.held += length
-        self._held += length
+        self.inflow.held += length
         if last:
             self._close(stream)
         elif stream.held > _UNREAD_MAX:
@@ -583,21 +524,8 @@ class Session:
     def consumed(self, stream: Stream, size: int) -> None:
         """Give back the window of octets that the application has taken."""
         stream.held -= size
-        self._held -= size
-        if self._withheld * 4 >= self.window.max_window_size:
-            self.return_window(0)
+        if self.inflow.credit(stream, size, size):
             self.wake()
-        self._credit(stream, size)
-
-    def _credit(self, stream: Stream, size: int) -> None:
-        stream.credit += size
-        if stream.remote_open and stream.phase < COMPLETE:
-            credit = stream.credit
-            if credit * 2 >= self.receive_window or stream.receive_window <= 0:
-                stream.credit = 0
-                stream.receive_window += credit
-                self.outflow.octets.append(window_update(stream.number, credit))
-                self.wake()
 
     def _trailers(self, number: int, fields: RawHeaders) -> None:
         stream = self.streams.get(number)
@@ -623,7 +551,7 @@ class Session:
             # The next lines are ``_close``, in line.
             del self.streams[stream.number]
             if stream.held:
-                self._held -= stream.held
+                self.inflow.held -= stream.held
                 stream.held = 0
             if not self.streams:
                 self._idle_since = self.now
@@ -642,7 +570,7 @@ class Session:
         """Take a stream whose halves are both over from the table."""
         del self.streams[stream.number]
         if stream.held:
-            self._held -= stream.held
+            self.inflow.held -= stream.held
             stream.held = 0
         if not self.streams:
             self._emptied()
@@ -652,7 +580,7 @@ class Session:
             return
         self._closed.reset(stream.number, how)
         self.outflow.delist(stream)
-        self._held -= stream.held
+        self.inflow.held -= stream.held
         stream.held = 0
         unheard = stream.fresh is not None
         if stream.phase != COMPLETE:
@@ -900,8 +828,7 @@ class Session:
 
     def _settings_acknowledged(self) -> None:
         window = self.judge.local_settings.initial_window_size
-        delta = window - self.receive_window
-        self.receive_window = window
+        delta = self.inflow.widen_streams(window)
         if delta:
             for stream in self.streams.values():
                 stream.receive_window += delta
@@ -911,25 +838,8 @@ class Session:
             self._leave()
         elif data == _LIVENESS_PING:
             self._ping_due = 0.0
-        elif data == _ADAPTIVE_PING and self._adaptive is not None:
-            self._adapt(self._adaptive.answered(self.now, self.window.max_window_size))
-
-    # Adaptive windows.
-
-    def _measure(self, size: int) -> None:
-        """Count received octets, and ask how long a round trip takes while they come."""
-        if self._adaptive is not None and self._adaptive.received(size, self.now):
-            self.outflow.octets.append(frame(PING, 0, 0, _ADAPTIVE_PING))
-
-    def _adapt(self, window: int) -> None:
-        grown = window - self.window.max_window_size
-        if grown <= 0:
-            return
-        self.window.window_opened(grown)
-        self._held_max = _HELD_FACTOR * window
-        self.outflow.octets.append(window_update(0, grown))
-        self.judge.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: window})
-        self.outflow.octets.append(self.judge.data_to_send())
+        elif data == ADAPTIVE_PING:
+            self.inflow.adapt(self.judge, self.now)
 
     # Octets out.
 

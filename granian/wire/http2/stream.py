@@ -104,7 +104,7 @@ class Stream:
         self.number = number
         self.phase = AWAITING
         self.send_window = session.send_window
-        self.receive_window = session.receive_window
+        self.receive_window = session.inflow.stream_window
         self.credit = self.held = self.received = self.queued = 0
         self.urgency = DEFAULT_URGENCY
         self.incremental = True

@@ -96,7 +96,8 @@ def test_any_frames_end_in_the_same_events_and_octets(items):
     ]
     assert with_lane.session.phase == without.session.phase
     assert (
-        with_lane.session.window.current_window_size == without.session.window.current_window_size
+        with_lane.session.inflow.window.current_window_size
+        == without.session.inflow.window.current_window_size
     )
 
 

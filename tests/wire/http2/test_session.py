@@ -458,8 +458,8 @@ def test_cancelled_uploads_leave_the_connection_its_window(serve):
         server.opened.pop().abort()
         server.feed(frame(DATA, 0, 2 * i + 1, bytes(10_000)))
     assert server.session.phase == OPEN
-    assert server.session.window.current_window_size > 0
-    assert server.session._held == 0
+    assert server.session.inflow.window.current_window_size > 0
+    assert server.session.inflow.held == 0
     assert all(f[0] != GOAWAY for f in server.take())
 
 
@@ -909,7 +909,7 @@ def test_the_adaptive_window_grows_with_what_a_round_trip_carries(serve):
     grown = next(f for f in sent if f[0] == SETTINGS)
     assert struct.unpack(">HL", grown[3]) == (4, 128_000)
     server.feed(frame(SETTINGS, ACK, 0))
-    assert server.session.receive_window == 128_000
+    assert server.session.inflow.stream_window == 128_000
 
 
 def test_with_a_real_client_both_ways(lane):
