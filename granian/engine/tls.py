@@ -28,6 +28,8 @@ SHAKING, CLOSED = range(2)
 
 PHASE_NAMES = ("handshaking", "closed")
 
+_REQUEST_TIME = 0.5  # seconds for the first request after a handshake that a drain found under way
+
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2: forward secrecy and authenticated encryption alone, as HTTP/2 demands as well."""
 
@@ -276,7 +278,7 @@ class TlsHandshake(Connection):
         self.phase = CLOSED
         self.poller.replace(connection)
         if runtime.draining:
-            connection.drain()
+            connection.drain(_REQUEST_TIME)
         # The first request often comes in the packet that ends the handshake.
         if not connection.closed:
             connection.on_readable()

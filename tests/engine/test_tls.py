@@ -334,3 +334,23 @@ def test_http2_over_tls(peer):
     client = peer(alpn=["h2"]).shake()
     client.send(PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HL", 3, 1)))
     assert b"\x00\x03\x00\x00\x00\xc8" in client.read()
+
+
+def test_a_handshake_that_a_drain_finds_under_way_may_bring_its_request(peer):
+    client = peer(script=hello)
+    client.exchange()
+    client.handshake.drain(0.05)
+    client.runtime.draining = True
+    client.shake()
+    assert not client.ended
+    client.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    answer = client.read()
+    assert b"connection: close" in answer.lower()
+    assert answer.endswith(b"hello")
+
+
+def test_a_handshake_that_has_no_time_is_ended(peer):
+    client = peer()
+    client.exchange()
+    client.handshake.drain()
+    assert client.handshake.closed
