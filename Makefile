@@ -32,8 +32,10 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install -q --disable-pip-version-check --prefer-binary --only-binary pydantic-core -e .
 	@touch $@
 
-$(VENV)/.testable: tests/requirements.txt $(VENV)/.installed
+$(VENV)/.testable: tests/requirements.txt tests/requirements-alone.txt $(VENV)/.installed
 	$(VENV)/bin/python -m pip install -q --disable-pip-version-check --prefer-binary --only-binary pydantic-core,hypothesis -r tests/requirements.txt
+	-@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps --only-binary :all: -r tests/requirements-alone.txt 2>/dev/null \
+	  || echo 'no Emmett55 for this Python: its test will be skipped'
 	-@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --only-binary uvloop uvloop 2>/dev/null \
 	  || echo 'no uvloop for this Python: its tests will be skipped'
 	@touch $@
