@@ -13,16 +13,17 @@ import pytest
 
 from tests.apps import wire as app
 from tests.support.lines import chunked, get, octets, post
-from tests.support.servers import EngineServer, wait_until
+from tests.support.modes import ASYNC, serving
+from tests.support.servers import wait_until
 from tests.support.wire import Wire, finals, parse
 
 CHUNKED = "Transfer-Encoding: chunked"
 NEXT = get("/next")
 
 
-@pytest.fixture(scope="module")
-def server():
-    with EngineServer(app.asgi) as running:
+@pytest.fixture(scope="module", params=ASYNC.values(), ids=ASYNC)
+def server(request):
+    with serving(app.asgi, "asgi", request.param) as running:
         yield running
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from granian.plan import TlsPlan
 from tests.e2e.test_wsgi import app as wsgi_app
-from tests.e2e.test_wsgi import hash_of, press
 from tests.support.certs import path as cert
 from tests.support.lines import get
+from tests.support.pressure import press
 from tests.support.servers import EngineServer, wait_until
 from tests.support.wire import Wire
 
@@ -91,16 +91,6 @@ def server(request):
         yield running
 
 
-@pytest.fixture(params=["HTTP/1.1", "HTTP/2"])
-def client(server, request):
-    host, port = server.address
-    second = request.param == "HTTP/2"
-    with httpx.Client(
-        base_url=f"http://{host}:{port}", http1=not second, http2=second, trust_env=False
-    ) as made:
-        yield made
-
-
 def test_one_loop_and_one_lifespan(server, client):
     assert SEEN == ["granian-runtime-1"]
     assert {client.get("/thread").text for _ in range(4)} == {"granian-runtime-1"}
@@ -142,10 +132,6 @@ def test_websockets(server):
     wait_until(lambda: 1000 in SEEN, what="websocket.disconnect")
 
 
-def test_under_pressure(server):
-    assert press(server.address, 16, 20, 60) == []
-
-
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("mode", ["st", "mt"])
 def test_loops(loop, mode):
@@ -174,14 +160,3 @@ def test_tls(interface, threads, second):
             answer = client.post(f"{url}/echo", content=body)
             digest = hashlib.sha256(body).hexdigest().encode()
             assert answer.content in (body, digest)
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("mode", ["st", "mt"])
-@pytest.mark.parametrize("threads", THREADS)
-def test_under_long_pressure(mode, threads):
-    plan = {"runtime_threads": threads, "runtime_mode": mode}
-    with EngineServer(asgi_app, "asgi", **plan) as running:
-        assert press(running.address, 64, 1050, 900) == []
-    with EngineServer(hash_of, "wsgi", blocking_threads=threads) as running:
-        assert press(running.address, 64, 1050, 900) == []

@@ -4,25 +4,19 @@ import asyncio
 import json
 import os
 import socket
-import threading
 import time
 
 import pytest
 
 from tests.apps.frameworks import emmett_app
-from tests.e2e.test_wsgi import press
+from tests.support.clients import http_client
 from tests.support.lines import get, post
+from tests.support.modes import ASYNC, posts, serving
 from tests.support.servers import EngineServer, wait_until
 from tests.support.wire import Wire
 
 httpx = pytest.importorskip("httpx")
 
-MODES = {
-    "one thread": {},
-    "two runtimes": {"runtime_threads": 2, "runtime_mode": "st"},
-    "one runtime of two": {"runtime_threads": 2, "runtime_mode": "mt"},
-    "one runtime of four": {"runtime_threads": 4, "runtime_mode": "mt"},
-}
 FACTS = ("proto", "http_version", "rsgi_version", "scheme", "method", "path", "query_string")
 FACTS = (*FACTS, "authority", "client", "server")
 SEEN = []
@@ -54,14 +48,6 @@ class App:
         transport = protocol.response_stream(200, [])
         async for piece in protocol:
             await transport.send_bytes(piece)
-
-    async def hash(self, scope, protocol):
-        import hashlib
-
-        body = await protocol()
-        if scope.path.endswith("slow"):
-            await asyncio.sleep(0.002)
-        protocol.response_str(200, [], hashlib.sha256(body).hexdigest())
 
     async def stream(self, scope, protocol):
         transport = protocol.response_stream(200, [("content-type", "text/plain")])
@@ -121,26 +107,12 @@ class App:
         SEEN.append("left")
 
 
-@pytest.fixture(scope="module", params=MODES.values(), ids=MODES)
+@pytest.fixture(scope="module", params=ASYNC.values(), ids=ASYNC)
 def server(request):
-    mode = {**request.param, "http1": {"header_read_timeout": 300.0}}
-    with EngineServer(App(), "rsgi", **mode) as running, Wire(running.address) as wire:
-        if mode.get("runtime_mode") == "mt":
-            # It stays on the first runtime, so that the next ones come to those that post.
-            assert wire.exchange(get("/info")).status == 200
+    with serving(App(), "rsgi", request.param) as running:
         yield running
-        if mode.get("runtime_mode") == "mt":
-            assert running.engine.runtimes[1].counters.requests_handled > 20
-
-
-@pytest.fixture(params=["HTTP/1.1", "HTTP/2"])
-def client(server, request):
-    host, port = server.address
-    second = request.param == "HTTP/2"
-    with httpx.Client(
-        base_url=f"http://{host}:{port}", http1=not second, http2=second, trust_env=False
-    ) as made:
-        yield made
+        if posts(request.param):
+            assert running.engine.runtimes[1].counters.requests_handled > 5
 
 
 def test_scope(server, client):
@@ -233,10 +205,10 @@ def test_pipelined_requests_are_answered_in_order(server):
     assert bodies[1:] == [b"body", b"0\n1\n2\n", b"x"]
 
 
-@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+@pytest.mark.parametrize("mode", ASYNC.values(), ids=ASYNC)
 def test_hooks_run_once_for_each_loop(mode):
     SEEN.clear()
-    loops = 2 if mode.get("runtime_mode") == "st" else 1
+    loops = 1 if posts(mode) else mode.get("runtime_threads", 1)
     with EngineServer(App(), "rsgi", **mode) as running:
         assert ["init"] * loops == SEEN
         with Wire(running.address) as wire:
@@ -244,26 +216,11 @@ def test_hooks_run_once_for_each_loop(mode):
     assert ["init"] * loops + ["del"] * loops == SEEN
 
 
-@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
-def test_under_pressure(mode):
-    class Pressed(App):
-        async def __rsgi__(self, scope, protocol):
-            await self.hash(scope, protocol)
-
-    before = threading.active_count()
-    with EngineServer(Pressed(), "rsgi", **mode) as running:
-        assert press(running.address, 16, 20, 60) == []
-        wait_until(lambda: running.engine.connection_count == 0, what="closed connections")
-    assert threading.active_count() == before
-
-
 @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow")  # Emmett's own
 def test_emmett():
-    with EngineServer(emmett_app(), "rsgi") as running:
-        host, port = running.address
-        with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as client:
-            assert client.get("/?a=b").json() == {"path": "/", "args": {"a": "b"}}
-            for body in (b"small", b"x" * 200_000):
-                assert client.post("/upload", content=body).content == body
-            assert client.get("/missing").status_code == 404
-            assert client.get("/fail").status_code == 500
+    with EngineServer(emmett_app(), "rsgi") as running, http_client(running) as client:
+        assert client.get("/?a=b").json() == {"path": "/", "args": {"a": "b"}}
+        for body in (b"small", b"x" * 200_000):
+            assert client.post("/upload", content=body).content == body
+        assert client.get("/missing").status_code == 404
+        assert client.get("/fail").status_code == 500

@@ -56,16 +56,6 @@ def server(request, mounts):
         yield running
 
 
-@pytest.fixture(params=["HTTP/1.1", "HTTP/2"])
-def client(server, request):
-    host, port = server.address
-    second = request.param == "HTTP/2"
-    with httpx.Client(
-        base_url=f"http://{host}:{port}", http1=not second, http2=second, trust_env=False
-    ) as made:
-        yield made
-
-
 def test_files_of_every_size(client):
     small = client.get("/static/small.txt")
     assert (small.content, small.headers["content-type"]) == (b"small", "text/plain")

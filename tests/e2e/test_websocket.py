@@ -16,7 +16,10 @@ from granian.plan import TlsPlan, WebsocketPlan
 from tests.apps import sockets as app
 from tests.apps.frameworks import configure_django
 from tests.support.browser import needs_chromium, opened
+from tests.support.clients import run
+from tests.support.modes import ASYNC, serving
 from tests.support.servers import EngineServer, GranianServer, wait_until
+from tests.support.wire import Wire
 
 from ..wire.websocket.peer import BINARY, PING, TEXT, close, deflate, frame, header, parse
 
@@ -25,15 +28,25 @@ CERTS = Path(__file__).parent.parent / "certs"
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
-@pytest.fixture(params=["asgi", "rsgi"])
+INTERFACES = [
+    pytest.param((interface, mode), id=f"{interface}, {name}")
+    for interface in ("asgi", "rsgi")
+    for name, mode in ASYNC.items()
+]
+
+
+@pytest.fixture(params=INTERFACES)
 def server(request):
-    with EngineServer(getattr(app, request.param), request.param) as running:
+    interface, mode = request.param
+    with serving(getattr(app, interface), interface, mode) as running:
+        app.SEEN.clear()
         yield running
 
 
-@pytest.fixture
-def asgi():
-    with EngineServer(app.asgi) as running:
+@pytest.fixture(params=["one thread", "one runtime of two"])
+def asgi(request):
+    with serving(app.asgi, "asgi", ASYNC[request.param]) as running:
+        app.SEEN.clear()
         yield running
 
 
@@ -44,15 +57,6 @@ def forget():
 
 def url(server, path="/", scheme="ws"):
     return f"{scheme}://127.0.0.1:{server.address[1]}{path}"
-
-
-def run(coroutine):
-    """Run a client in a loop of its own, under a deadline."""
-
-    async def bounded():
-        return await asyncio.wait_for(coroutine, 20)
-
-    return asyncio.run(bounded())
 
 
 def open_raw(server, path="/", *lines):
@@ -242,7 +246,6 @@ def test_a_hundred_fields_and_an_upgrade(asgi):
 
 
 def test_frames_sent_octet_by_octet_with_the_head(asgi):
-    sock = socket.create_connection(asgi.address, timeout=10)
     lines = [
         "GET / HTTP/1.1",
         "Host: here",
@@ -250,15 +253,14 @@ def test_frames_sent_octet_by_octet_with_the_head(asgi):
         "Upgrade: WebSocket",
     ]
     lines += [f"Sec-WebSocket-Key: {KEY}", "Sec-WebSocket-Version: 13", "", ""]
-    octets = (
-        "\r\n".join(lines).encode() + frame(TEXT, "early") + frame(BINARY, b"bird") + close(1000)
-    )
-    for octet in octets:
-        sock.sendall(bytes([octet]))
-    head, _, rest = read_all(sock).partition(b"\r\n\r\n")
+    octets = "\r\n".join(lines).encode() + frame(TEXT, "early") + frame(BINARY, b"bird")
+    with Wire(asgi.address) as wire:
+        wire.send_each(bytes([octet]) for octet in octets)
+        wire.read_until(b"bird")
+        wire.send_each(bytes([octet]) for octet in close(1000))
+        head, _, rest = wire.read_to_end().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 101 ")
     assert parse(rest) == [(0x81, b"early"), (0x82, b"bird"), (0x88, b"\x03\xe8")]
-    sock.close()
 
 
 # ends
@@ -342,11 +344,19 @@ def test_an_application_that_does_not_receive_costs_a_bounded_buffer():
         sock.close()
 
 
+def unsent(server):
+    """Octets that the fullest connection holds for its peer."""
+    return max(
+        connection.out_size
+        for runtime in server.engine.runtimes
+        for connection in runtime.connections()
+    )
+
+
 def test_a_peer_that_does_not_read_makes_send_wait(asgi):
     sock, _ = open_raw(asgi, "/flood")
-    [runtime] = asgi.engine.runtimes
-    wait_until(lambda: any(c.out_size for c in runtime.connections()), 5, "a full buffer")
-    assert max(c.out_size for c in runtime.connections()) < 1 << 20
+    wait_until(lambda: unsent(asgi), 5, "a full buffer")
+    assert unsent(asgi) < 1 << 20
     sock.close()
     wait_until(lambda: app.SEEN, 5, "the error of send")
 
@@ -362,8 +372,7 @@ def test_a_flood_of_pings_whose_pongs_nobody_reads(asgi):
     except socket.timeout:  # another class before 3.10
         pass
     assert sent < 64 << 20, "the peer is still read from"
-    [runtime] = asgi.engine.runtimes
-    assert max(c.out_size for c in runtime.connections()) < 200_000
+    assert unsent(asgi) < 200_000
     other.sendall(frame(TEXT, "served"))
     assert parse(other.recv(100)) == [(0x81, b"served")]
     sock.close()
