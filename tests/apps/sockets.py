@@ -56,6 +56,14 @@ async def serve_socket(scope, receive, send):
     if path == "/refuse":
         await send({"type": "websocket.close"})
         return
+    if path == "/refuse-and-wait":
+        await send({"type": "websocket.close"})
+        message = await receive()
+        SEEN.append((path, message["code"], message["reason"]))
+        return
+    if path in ("/deny", "/deny-long"):
+        await deny(path, send)
+        return
     if path == "/raise":
         raise ValueError("before accept")
     accept = {"type": "websocket.accept", "headers": [(b"x-path", path.encode())]}
@@ -69,6 +77,13 @@ async def serve_socket(scope, receive, send):
     if path == "/flood":
         await flood(path, send)
         return
+    if path == "/send-after":
+        code = (await receive())["code"]
+        try:
+            await send({"type": "websocket.send", "text": "late"})
+        except OSError:
+            SEEN.append((path, code, "OSError"))
+        return
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
@@ -77,6 +92,15 @@ async def serve_socket(scope, receive, send):
         if message.get("text") == "raise":
             raise ValueError("after accept")
         await send({**message, "type": "websocket.send"})
+
+
+async def deny(path, send):
+    """Answer the handshake with a response, in one piece or in three."""
+    kind = "websocket.http.response"
+    await send({"type": f"{kind}.start", "status": 401, "headers": [(b"x-why", b"because")]})
+    for _ in range(2 if path == "/deny-long" else 0):
+        await send({"type": f"{kind}.body", "body": b"not you", "more_body": True})
+    await send({"type": f"{kind}.body", "body": b"not you"})
 
 
 async def flood(path, send):

@@ -118,6 +118,30 @@ def test_a_blocked_loop_stops_neither_accepting_nor_reading(server):
         assert blocking.exchange().status == 200
 
 
+@pytest.mark.parametrize("count", [2, 4])
+def test_a_blocked_runtime_stops_neither_accepting_nor_the_others(count):
+    gate = threading.Event()
+
+    async def target(scope, protocol):
+        if scope.path == "/block":
+            assert gate.wait(10)
+        protocol.response_str(200, [], threading.current_thread().name)
+
+    plan = {"runtime_threads": count, "runtime_mode": "st"}
+    with EngineServer(target, "rsgi", **plan) as running, Wire(running.address) as blocking:
+        blocking.send(get("/block"))
+        runtimes = running.engine.describe
+        wait_until(lambda: any(item["busy_for"] > 0.2 for item in runtimes()["runtimes"]))
+        wires = [Wire(running.address) for _ in range(12)]
+        names = {wire.exchange(get("/")).body for wire in wires}
+        gate.set()
+        name = blocking.exchange().body
+        for wire in wires:
+            wire.__exit__()
+    assert name not in names
+    assert len(names) == count - 1
+
+
 def test_websockets(server):
     websockets = pytest.importorskip("websockets")
     host, port = server.address

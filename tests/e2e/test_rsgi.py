@@ -216,6 +216,18 @@ def test_hooks_run_once_for_each_loop(mode):
     assert ["init"] * loops + ["del"] * loops == SEEN
 
 
+def test_a_plain_function_that_names_its_arguments():
+    async def target(scope, protocol):
+        assert scope.proto == "http"
+        protocol.response_str(
+            status=200, headers=[("content-type", "text/plain")], body=f"Hello from {scope.path}"
+        )
+
+    with EngineServer(target, "rsgi") as running, http_client(running) as client:
+        answer = client.get("/there")
+        assert (answer.text, answer.headers["content-type"]) == ("Hello from /there", "text/plain")
+
+
 @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow")  # Emmett's own
 def test_emmett():
     with EngineServer(emmett_app(), "rsgi") as running, http_client(running) as client:

@@ -20,6 +20,7 @@ from tests.support.clients import run
 from tests.support.modes import ASYNC, serving
 from tests.support.servers import EngineServer, GranianServer, wait_until
 from tests.support.wire import Wire
+from tests.support.wire import parse as parse_http
 
 from ..wire.websocket.peer import BINARY, PING, TEXT, close, deflate, frame, header, parse
 
@@ -263,6 +264,34 @@ def test_frames_sent_octet_by_octet_with_the_head(asgi):
     assert parse(rest) == [(0x81, b"early"), (0x82, b"bird"), (0x88, b"\x03\xe8")]
 
 
+@pytest.mark.parametrize(("path", "body"), [("/deny", b"not you"), ("/deny-long", b"not you" * 3)])
+def test_denials(asgi, path, body):
+    sock, head = open_raw(asgi, path)
+    assert head.startswith(b"HTTP/1.1 401 ")
+    assert b"x-why: because\r\n" in head
+    sock.sendall(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+    denial, page = parse_http(head + read_all(sock))
+    assert (denial.status, denial.body, denial.whole) == (401, body, True)
+    assert page.status == 200
+    sock.close()
+
+
+def test_close_before_accept_is_answered_at_once(asgi):
+    """The application goes on, and its next event is the disconnect."""
+    sock, head = open_raw(asgi, "/refuse-and-wait")
+    assert head.startswith(b"HTTP/1.1 403 ")
+    sock.close()
+    wait_until(lambda: app.SEEN == [("/refuse-and-wait", 1006, "")])
+
+
+@pytest.mark.parametrize("interface", ["asgi", "rsgi"])
+def test_switched_off_it_is_a_request(interface):
+    with GranianServer(f"tests.apps.sockets:{interface}", interface, ws=False) as server:
+        sock, head = open_raw(server, "/")
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+        sock.close()
+
+
 # ends
 
 
@@ -275,6 +304,14 @@ def test_the_application_closes_with_code_and_reason(asgi):
 
     run(client())
     wait_until(lambda: app.SEEN == [("/close", 4002, "enough")])
+
+
+def test_sending_after_the_end_raises(asgi):
+    sock, _ = open_raw(asgi, "/send-after")
+    sock.sendall(close(1000))
+    assert parse(read_all(sock)) == [(0x88, b"\x03\xe8")]
+    sock.close()
+    wait_until(lambda: app.SEEN == [("/send-after", 1000, "OSError")])
 
 
 def test_an_application_that_raises_is_1011(asgi):
@@ -301,7 +338,9 @@ def test_a_peer_that_vanishes_is_1006_at_once(asgi, abrupt):
 BREACHES = [
     (1002, frame(TEXT, b"bare", mask=False)),
     (1002, frame(9, bytes(126))),
+    (1002, frame(TEXT, b"x", rsv=2)),
     (1007, frame(TEXT, b"\xff")),
+    (1007, frame(TEXT, b"begun \xff", fin=False)),
     (1009, header(BINARY, 1 << 40)),
     (1009, frame(BINARY, deflate(bytes(1 << 27)), rsv=4)),
 ]
@@ -386,6 +425,34 @@ def test_pings_that_nobody_answers():
         assert parse(read_all(sock)) == [(0x89, b"")]
         sock.close()
         wait_until(lambda: app.SEEN == [("/", 1006, "")])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("interface", ["asgi", "rsgi"])
+def test_an_idle_websocket_costs_at_most_20_kib(interface):
+    """The application's task and the scope included."""
+
+    def exchange(sock):
+        sock.sendall(frame(TEXT, "x" * 100))
+        received = b""
+        while len(received) < 102:
+            received += sock.recv(200)
+
+    with GranianServer(
+        f"tests.apps.sockets:{interface}", interface, ws_compression=False
+    ) as server:
+        [worker] = server.worker_pids
+        sockets = [open_raw(server)[0] for _ in range(50)]
+        for sock in sockets:
+            exchange(sock)
+        before = rss(worker)
+        more = [open_raw(server)[0] for _ in range(400)]
+        for sock in more:
+            exchange(sock)
+        each = (rss(worker) - before) / len(more)
+        for sock in sockets + more:
+            sock.close()
+    assert each <= 20 << 10
 
 
 # shutdown
