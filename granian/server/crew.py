@@ -229,6 +229,17 @@ class Crew:
         self._oom_kills = kills
         return member.why(for_memory)
 
+    def report(self, member: Member) -> None:
+        """Log that a member has died, and of what."""
+        if member.failure is not None:
+            logger.error("%s", member.failure)
+        logger.error("Unexpected exit from %s (%s)", member.name, self.why(member))
+
+    def summary(self) -> str:
+        """Return who is there and in which phase, for the log."""
+        names = ("starting", "serving", "leaving")
+        return " ".join(f"{one.name}={one.pid}/{names[one.phase]}" for one in self.present)
+
     def close(self) -> None:
         """Stop watching."""
         self._selector.close()

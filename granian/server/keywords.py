@@ -4,11 +4,18 @@ The keywords are upstream's, with the 1.x names beside them; the rules about the
 own (``config.plans``). Main thread, once per server.
 """
 
+import functools
+import inspect
 import os
-from typing import Any, Dict, Mapping, NoReturn
+from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, Mapping, NoReturn
 
 from ..config.plans import Plans, make_plans
 from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec
+
+    P = ParamSpec("P")
 
 RENAMED: Dict[str, str] = {
     "target": "app",
@@ -64,6 +71,41 @@ def plans_of(keywords: Mapping[str, Any]) -> Plans:
     _unfold(settings, keywords)
     _check(settings)
     return make_plans(settings, log_config=keywords.get("log_dictconfig"), called=_keyword_of)
+
+
+def like(
+    original: "Callable[P, None]", without: Collection[str], **defaults: Any
+) -> "Callable[[Callable[..., None]], Callable[P, None]]":
+    """Give a constructor the parameters of another one, which then stand in one place only.
+
+    Args:
+        original: Whose parameters, their order and defaults.
+        without: Names of those that make no sense here.
+        defaults: Other defaults, by name.
+
+    Returns:
+        A decorator; what it decorates gets every parameter by name. A type checker sees the
+        parameters of the original.
+    """
+    parameters = [
+        parameter.replace(default=defaults.get(parameter.name, parameter.default))
+        for parameter in inspect.signature(original).parameters.values()
+        if parameter.name not in without
+    ]
+    signature = inspect.Signature(parameters, return_annotation=None)
+
+    def decorate(constructor: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(constructor)
+        def construct(*args: Any, **keywords: Any) -> None:
+            given = signature.bind(*args, **keywords)
+            given.apply_defaults()
+            more = given.arguments.pop("more")
+            constructor(**given.arguments, **more)
+
+        construct.__signature__ = signature  # type: ignore[attr-defined]  # what inspect looks for
+        return construct
+
+    return decorate
 
 
 def _unfold(settings: Dict[str, Any], keywords: Mapping[str, Any]) -> None:

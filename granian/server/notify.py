@@ -6,7 +6,10 @@ Main thread of the supervisor. sd_notify(3), sd_watchdog_enabled(3).
 import os
 import socket
 import time
-from typing import Optional
+from typing import List, Optional
+
+from . import link as line
+from .crew import Crew
 
 
 class Notifier:
@@ -50,3 +53,35 @@ class Notifier:
                 sock.sendto(text.encode(), self._address)
         except OSError:
             pass  # the manager has gone or never was; serving matters more
+
+
+class Watchdog:
+    """Signs of life for the service manager: one for each time that all workers have answered."""
+
+    __slots__ = ("_at", "_notifier")
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+        self._at: Optional[float] = None
+
+    def start(self) -> None:
+        """Begin, if signs of life are wanted at all."""
+        if self._notifier.watchdog is not None:
+            self._at = time.monotonic()
+
+    def times(self) -> List[float]:
+        """Return when ``look`` has something to do, if ever."""
+        return [] if self._at is None else [self._at]
+
+    def look(self, crew: Crew) -> None:
+        """When it is time: speak for the workers that have answered, and ask them again."""
+        now = time.monotonic()
+        if self._at is None or now < self._at or self._notifier.watchdog is None:
+            return
+        self._at = now + self._notifier.watchdog
+        members = crew.serving
+        if all(member.answered for member in members):
+            self._notifier.alive()
+        for member in members:
+            member.answered = False
+            member.body.link.tell(line.PING)

@@ -21,6 +21,9 @@ HANGUP: Optional[int] = getattr(signal, "SIGHUP", None)
 DUMP: Optional[int] = getattr(signal, "SIGUSR1", None)
 CHILD: Optional[int] = getattr(signal, "SIGCHLD", None)
 
+SIGNAL_RACE = 0.25
+"""Seconds in which a signal to a process group may reach its members one after the other."""
+
 
 class Alarm:
     """A descriptor that becomes readable when it rings; any thread and any handler may ring."""
@@ -59,6 +62,19 @@ class Alarm:
         """Give the descriptors back."""
         self._ear.close()
         self._bell.close()
+
+
+class Interrupt(threading.Event):
+    """The event that ends a server, with a bell; setting it from any thread is enough."""
+
+    def __init__(self, alarm: Alarm) -> None:
+        super().__init__()
+        self._alarm = alarm
+
+    def set(self) -> None:
+        """Set the event and wake whoever waits at the alarm."""
+        super().set()
+        self._alarm.ring()
 
 
 class Handlers:

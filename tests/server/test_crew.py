@@ -12,61 +12,8 @@ from granian.server.crew import (
     LEAVING,
     SERVING,
     STARTING,
-    Body,
-    Crew,
-    Member,
 )
-from granian.server.link import Link, pair
-from granian.server.signals import Alarm
-
-
-class FakeBody(Body):
-    kind = "PID"
-
-    def __init__(self, pid=100):
-        ours, theirs = pair()
-        self.link, self.other = Link(ours), Link(theirs)
-        self.pid = pid
-        self.code = None
-        self.interrupted = self.killed = 0
-
-    def exit_code(self):
-        return self.code
-
-    def interrupt(self):
-        self.interrupted += 1
-
-    def kill(self):
-        self.killed += 1
-        self.code = -9
-
-
-class Team:
-    """A crew and everything that was made for it."""
-
-    def __init__(self):
-        self.alarm = Alarm()
-        self.metrics = []
-        self.crew = Crew(self.alarm, self.metrics.append)
-        self.bodies = []
-
-    def member(self, number=1, phase=STARTING, **options):
-        body = FakeBody(100 + len(self.bodies))
-        self.bodies.append(body)
-        member = Member(number, body, **options)
-        self.crew.join(member)
-        if phase == SERVING:
-            body.other.tell(line.READY, 1)
-            self.crew.pump(1)
-            self.crew.seat(member)
-        return member
-
-    def close(self):
-        for body in self.bodies:
-            body.link.close()
-            body.other.close()
-        self.crew.close()
-        self.alarm.close()
+from tests.support.crew import Team
 
 
 @pytest.fixture
@@ -267,3 +214,25 @@ def test_strangers_are_reaped_and_own_children_are_not():
     crew_module._reap_strangers(set())
     with pytest.raises(ChildProcessError):
         os.waitpid(stranger, os.WNOHANG)
+
+
+def test_who_is_there_in_one_line(team):
+    team.member(1, SERVING)
+    team.member(2)
+    leaving = team.member(3, SERVING)
+    team.crew.dismiss(leaving, None, 0.0)
+    assert team.crew.summary() == (
+        "worker-2=101/starting worker-1=100/serving worker-3=102/leaving"
+    )
+
+
+@pytest.mark.parametrize("failure", [None, "The application has no app"])
+def test_a_death_is_reported_after_its_reason(team, caplog, failure):
+    member = team.member()
+    team.bodies[0].code = 3
+    member.failure = failure
+    team.crew.pump(0)
+    team.crew.report(member)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[:-1] == ([failure] if failure else [])
+    assert lines[-1] == "Unexpected exit from worker-1 (PID 100: exit code 3)"

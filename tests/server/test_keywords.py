@@ -1,5 +1,6 @@
 """Keywords of ``Granian(...)``: upstream's names, 1.x names, plain words."""
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from granian.constants import HTTPModes, Interfaces, RuntimeModes, TaskImpl, Thr
 from granian.errors import ConfigurationError
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
-from granian.server.keywords import plans_of
+from granian.server.keywords import like, plans_of
 
 
 def test_members_and_words_mean_the_same():
@@ -117,3 +118,30 @@ def test_unknown_keyword():
 def test_what_cannot_be(keywords, sentence):
     with pytest.raises(ConfigurationError, match=sentence):
         plans_of({"target": "a", **keywords})
+
+
+class Original:
+    def __init__(self, target, port=8000, pid_file=None, backlog=1024, **more):
+        raise AssertionError("only its parameters are used")
+
+
+class Likeness:
+    @like(Original.__init__, without=["pid_file"], backlog=128)
+    def __init__(self, target, port, **keywords):
+        self.got = (target, port, keywords)
+
+
+def test_likeness_shows_the_parameters_of_the_original():
+    shown = inspect.signature(Likeness)
+    assert str(shown) == "(target, port=8000, backlog=128, **more) -> None"
+
+
+def test_likeness_gets_every_parameter_by_name():
+    assert Likeness("a").got == ("a", 8000, {"backlog": 128})
+    assert Likeness("a", 1, backlog=2, more_of_it=3).got == (
+        "a",
+        1,
+        {"backlog": 2, "more_of_it": 3},
+    )
+    with pytest.raises(TypeError, match="target"):
+        Likeness()

@@ -3,10 +3,14 @@
 import os
 import re
 import socket
+from types import SimpleNamespace
 
 import pytest
 
-from granian.server.notify import Notifier
+from granian.server import link as line
+from granian.server import notify
+from granian.server.notify import Notifier, Watchdog
+from tests.support.fakes import FakeClock
 
 
 @pytest.fixture
@@ -64,3 +68,58 @@ def test_watchdog_asks_for_half_the_time(manager, monkeypatch, pid, expected):
         monkeypatch.setenv("WATCHDOG_PID", pid)
     assert Notifier().watchdog == expected
     assert "WATCHDOG_USEC" not in os.environ
+
+
+class Line:
+    def __init__(self):
+        self.told = []
+
+    def tell(self, what):
+        self.told.append(what)
+
+
+def serving(*answered):
+    members = [SimpleNamespace(answered=one, body=SimpleNamespace(link=Line())) for one in answered]
+    return SimpleNamespace(serving=members)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = FakeClock()
+    monkeypatch.setattr(notify.time, "monotonic", clock)
+    return clock
+
+
+def watched(monkeypatch):
+    monkeypatch.setenv("WATCHDOG_USEC", "3000000")
+    watchdog = Watchdog(Notifier())
+    watchdog.start()
+    return watchdog
+
+
+def test_life_is_shown_while_all_answer(manager, monkeypatch, clock):
+    watchdog = watched(monkeypatch)
+    crew = serving(True, True)
+    watchdog.look(crew)
+    assert manager.recv(200) == b"WATCHDOG=1"
+    assert [one.body.link.told for one in crew.serving] == [[line.PING], [line.PING]]
+    assert not any(one.answered for one in crew.serving)
+    assert watchdog.times() == [clock() + 1.5]
+    watchdog.look(crew)
+    assert [len(one.body.link.told) for one in crew.serving] == [1, 1], "asked before it is time"
+
+
+def test_one_that_does_not_answer_silences_all(manager, monkeypatch, clock):
+    watchdog = watched(monkeypatch)
+    watchdog.look(serving(True, False))
+    with pytest.raises(BlockingIOError):
+        manager.recv(200)
+
+
+def test_nobody_is_asked_where_no_life_is_wanted(manager):
+    watchdog = Watchdog(Notifier())
+    watchdog.start()
+    crew = serving(True)
+    watchdog.look(crew)
+    assert watchdog.times() == []
+    assert crew.serving[0].body.link.told == []

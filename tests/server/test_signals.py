@@ -10,6 +10,7 @@ from granian.server.signals import (
     Alarm,
     Handlers,
     Held,
+    Interrupt,
     name_of,
     pid_is_alive,
     release,
@@ -94,3 +95,10 @@ def test_liveness():
     assert pid_is_alive(os.getpid())
     assert pid_is_alive(1)
     assert not pid_is_alive(2**22 + 1)
+
+
+def test_interrupt_rings(alarm):
+    interrupt = Interrupt(alarm)
+    interrupt.set()
+    assert interrupt.is_set()
+    assert rings(alarm)
