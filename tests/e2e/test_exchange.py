@@ -460,6 +460,6 @@ def stalled_at(amount):
 def test_reader_that_does_not_read_pauses_the_peer(server):
     """Row 124: an application that reads late costs a bounded buffer."""
     with Wire(server.address) as wire:
-        wire.send(get("/late?1.0", "Content-Length: 100000000", method="POST"))
+        wire.send(get("/late?0.8", "Content-Length: 100000000", method="POST"))
         sent = send_until_stalled(wire, b"x" * 65_536, 100_000_000)
     assert sent < 16_000_000

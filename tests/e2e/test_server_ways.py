@@ -185,7 +185,17 @@ class TestWatching:
 
     def test_application_that_hangs_while_loading_can_be_mended(self, tmp_path):
         (tmp_path / "watched.py").write_text("print('hanging', flush=True)\nwhile True: pass\n")
-        with GranianServer("watched:app", reload=True, cwd=tmp_path, wait=False) as server:
+        impatient = tmp_path / "impatient.py"
+        impatient.write_text(
+            "import sys\n"
+            "from granian.cli import entrypoint\n"
+            "from granian.server import succession\n"
+            "succession.HANGING = 0.5\n"
+            "del sys.argv[1:3]  # the -m granian of the command that this stands for\n"
+            "entrypoint()\n"
+        )
+        options = {"python": [sys.executable, str(impatient)], "reload": True, "wait": False}
+        with GranianServer("watched:app", cwd=tmp_path, **options) as server:
             server.wait_line("hanging")
             (tmp_path / "watched.py").write_text(self.SOURCE)
             server.wait_ready()

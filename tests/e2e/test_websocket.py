@@ -477,14 +477,15 @@ def test_shutdown_tells_every_client():
         assert "Traceback" not in server.log
 
 
-def test_shutdown_does_not_wait_for_a_client_that_does_not_answer():
-    with GranianServer("tests.apps.sockets:asgi") as server:
+def test_shutdown_does_not_wait_for_a_client_that_does_not_answer(monkeypatch):
+    monkeypatch.setattr("granian.engine.websocket.CLOSE_TIME", 0.5)
+    with EngineServer(app.asgi) as server:
         sock, _ = open_raw(server)
-        server.send_signal(signal.SIGTERM)
+        server.engine.drain()
         assert parse(sock.recv(100)) == [(0x88, b"\x03\xf4")]
         started = time.monotonic()
-        assert server.wait() == 0
-        assert time.monotonic() - started < 7
+        assert server.engine.join(5)
+        assert 0.2 < time.monotonic() - started < 2
         sock.close()
 
 
