@@ -164,6 +164,21 @@ async def asgi_block(scope, receive, send):
     await answer(send, b"%d" % len(body))
 
 
+async def asgi_cancel(scope, receive, send):
+    """Cancels a task that waits for the peer to leave, and one in whose arms it waits."""
+    await receive()
+    outcomes = []
+    for waiting in (receive, lambda: wait_gone(receive)):
+        task = asyncio.ensure_future(waiting())
+        await asyncio.sleep(0)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            outcomes.append(b"cancelled")
+    await answer(send, b" ".join(outcomes))
+
+
 async def asgi_no_body(scope, receive, send):
     await answer(send, b"ignored", status=int(scope["query_string"]))
 
@@ -219,6 +234,7 @@ ASGI = {
     "/wait": asgi_wait,
     "/sleep": asgi_sleep,
     "/late": asgi_block,
+    "/cancel": asgi_cancel,
     "/no-body": asgi_no_body,
     "/order": asgi_order,
     "/twice": asgi_twice,

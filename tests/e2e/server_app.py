@@ -28,6 +28,9 @@ async def app(scope, receive, send):
         await asyncio.sleep(float(path[7:]))
     elif path == "/block":
         time.sleep(1000)
+    elif path.startswith("/nap/"):
+        print("napping", flush=True)
+        time.sleep(float(path[5:]))  # a mistake of the application's
     elif path == "/ignore":
         await _ignore()
     elif path == "/exit":

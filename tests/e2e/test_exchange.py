@@ -434,6 +434,13 @@ def test_application_learns_that_its_peer_left(server, how):
     wait_until(lambda: seen("/wait"), timeout=1.0, what="http.disconnect")
 
 
+def test_cancellation_passes_through_receive(server):
+    """Row 127: it is not swallowed, and the connection goes on as if nothing had been."""
+    with Wire(server.address) as wire:
+        assert wire.exchange(get("/cancel")).body == b"cancelled cancelled"
+        assert wire.exchange(NEXT).status == 200
+
+
 def test_writer_waits_for_a_reader_that_does_not_read(server):
     """Rows 105 and 125, promise P17: a bounded buffer, then the application waits."""
     with Wire(server.address) as wire:

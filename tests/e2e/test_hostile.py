@@ -173,7 +173,8 @@ ACCEPTED = [
     (27, "1.0 without Host", get("/x", version="1.0"), {"path": "/x", "version": "1.0"}),
     (27, "empty Host", get("/x", "Host: "), {"path": "/x"}),
     (27, "IPv6 Host", get("/x", "Host: [::1]:80"), {"path": "/x"}),
-    (28, "absolute form", get("http://other/x?y=z"), {"path": "/x", "query": "y=z"}),
+    (28, "absolute form", get("http://other/x?y=z"), {
+        "path": "/x", "query": "y=z", "headers": [["host", "a"]]}),
     (28, "absolute form, no path", get("http://other?y"), {"path": "/", "query": "y"}),
     (29, "high octets", get("/\xc3\xa9"), {"path": "/\xe9"}),
     (30, "encoded NUL", get("/a%00b"), {"path": "/a\x00b"}),

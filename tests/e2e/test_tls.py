@@ -134,15 +134,16 @@ def test_mistakes_are_said_in_words_and_without_a_prompt(options, words, status)
 
 def test_a_silent_client_is_ended_and_does_not_stop_others():
     plan = TlsPlan(cert("server"), cert("server-key"), handshake_timeout=SHORT)
-    with EngineServer(streams.asgi, tls=plan) as server:
-        with socket.create_connection(server.address, timeout=5) as silent:
-            silent.sendall(b"\x16\x03\x01\x02\x00")
-            begun = time.monotonic()
-            with connect(server, context()) as other:
-                other.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-                assert other.recv(15) == b"HTTP/1.1 200 OK"
-            assert silent.recv(100) == b""
-            assert SHORT * 0.5 < time.monotonic() - begun < SHORT + 2.5
+    with EngineServer(streams.asgi, tls=plan) as server, socket.create_connection(
+        server.address, timeout=5
+    ) as silent:
+        silent.sendall(b"\x16\x03\x01\x02\x00")
+        begun = time.monotonic()
+        with connect(server) as other:
+            other.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            assert other.recv(15) == b"HTTP/1.1 200 OK"
+        assert silent.recv(100) == b""
+        assert SHORT * 0.5 < time.monotonic() - begun < SHORT + 2.5
 
 
 def test_a_session_is_resumed(server):

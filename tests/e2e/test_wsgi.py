@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import socket
+import sys
 import threading
 import time
 from wsgiref.validate import validator
@@ -105,6 +106,59 @@ def large(environ, start_response):
     return [bytes(LARGE)]
 
 
+def replaced(environ, start_response):
+    """Row 128: the head has not been sent, so another takes its place."""
+    start_response("200 OK", [("Content-Type", "text/plain"), ("X-First", "1")])
+    try:
+        raise LookupError
+    except LookupError:
+        start_response("409 Conflict", [("Content-Type", "text/plain")], sys.exc_info())
+    return [b"replaced"]
+
+
+def torn(environ, start_response):
+    """Row 128: the head is on its way, so the error goes on."""
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    write(b"half")
+    try:
+        raise LookupError("half way")
+    except LookupError:
+        start_response("500 Error", [("Content-Type", "text/plain")], sys.exc_info())
+    return [b"never"]
+
+
+class Noted:
+    """A body that notes how often it was closed."""
+
+    def __init__(self, pieces, fails=False):
+        self.pieces = iter(pieces)
+        self.fails = fails
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        for piece in self.pieces:
+            return piece
+        if self.fails:
+            raise LookupError
+        raise StopIteration
+
+    def close(self):
+        SEEN.append("closed")
+
+
+def closing(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return Noted([b"one", b"two"], environ["QUERY_STRING"] == "fails")
+
+
+def hop(environ, start_response):
+    name = environ["QUERY_STRING"]
+    start_response("200 OK", [("Content-Type", "text/plain"), (name, "close, x")])
+    return [b"hop"]
+
+
 def empty(environ, start_response):
     start_response("204 No Content", [])
     return []
@@ -112,7 +166,10 @@ def empty(environ, start_response):
 
 ROUTES = {
     f"/{route.__name__}": route
-    for route in (echo, lines, stream, flood, file, old, late, fail, half, slow, large, empty)
+    for route in (
+        *(echo, lines, stream, flood, file, old, late, fail, half, slow, large, empty),
+        *(replaced, torn, closing, hop),
+    )
 }
 
 
@@ -196,6 +253,51 @@ def test_a_broken_stream_is_seen_by_the_peer(client, caplog):
     with pytest.raises(httpx.RemoteProtocolError):
         client.get("/half")
     assert client.get("/page").status_code == 200
+
+
+def test_an_error_before_the_head_replaces_it(client):
+    answer = client.get("/replaced")
+    assert (answer.status_code, answer.content) == (409, b"replaced")
+    assert "x-first" not in answer.headers
+
+
+def test_an_error_behind_the_head_breaks_the_answer(server, caplog):
+    with Wire(server.address) as wire:
+        wire.send(get("/torn")).read_to_end()
+        (answer,) = wire.responses()
+    assert (answer.status, answer.whole) == (200, False)
+    assert b"never" not in wire.received
+    wait_until(lambda: caplog.records, what="the log of the error")
+    assert [record.exc_info[0] for record in caplog.records] == [LookupError]
+
+
+@pytest.mark.parametrize("query", ["", "fails"])
+def test_a_body_is_closed_once_however_it_ends(client, query, caplog):
+    SEEN.clear()
+    try:
+        client.get(f"/closing?{query}")
+    except httpx.HTTPError:
+        assert query
+    wait_until(lambda: SEEN, what="close()")
+    assert SEEN == ["closed"]
+
+
+@pytest.mark.parametrize("name", ["Keep-Alive", "Transfer-Encoding"])
+def test_persistence_and_framing_are_the_servers(server, name, caplog):
+    """Row 128: refused or dropped, and the connection stays in step."""
+    with Wire(server.address) as wire:
+        answer = wire.exchange(get(f"/hop?{name}"))
+        assert answer.status in (200, 500)
+        assert answer.get(name.lower().encode()) is None
+        assert wire.exchange(get("/")).status == 200
+
+
+def test_an_application_may_ask_for_the_end_of_the_connection(server):
+    """Row 128: its field is the server's to write, once."""
+    with Wire(server.address) as wire:
+        wire.send(get("/hop?Connection") + get("/")).read_to_end()
+        (answer,) = wire.responses()
+    assert (answer.body, answer.get(b"connection")) == (b"hop", b"close")
 
 
 @pytest.mark.parametrize("missing", [5, 13, 40], ids=["body", "end of the head", "head"])
