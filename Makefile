@@ -9,6 +9,7 @@ PORT ?= 8000
 APP ?= examples.asgi:app
 INTERFACE ?= $(if $(findstring examples.rsgi,$(APP)),rsgi,$(if $(findstring examples.wsgi,$(APP)),wsgi,asgi))
 ARGS ?=
+E2E_JOBS ?= 3
 PYTEST ?= $(VENV)/bin/python -m pytest
 
 SOURCES := granian tests benchmarks examples
@@ -65,7 +66,7 @@ unit: setup
 	$(PYTEST) -m 'not e2e and not conformance and not soak' --ignore tests/test_budget.py $(PYTEST_ARGS)
 
 e2e: setup
-	$(PYTEST) tests/e2e $(PYTEST_ARGS)
+	$(PYTEST) tests/e2e -n $(E2E_JOBS) --dist loadfile $(PYTEST_ARGS)
 
 budget: setup
 	$(PYTEST) tests/test_budget.py $(PYTEST_ARGS)
