@@ -288,7 +288,8 @@ def test_persistence_and_framing_are_the_servers(server, name, caplog):
     with Wire(server.address) as wire:
         answer = wire.exchange(get(f"/hop?{name}"))
         assert answer.status in (200, 500)
-        assert answer.get(name.lower().encode()) is None
+        # Behind the validator, which hands out a stream, the framing is chunked: by the server.
+        assert answer.get(name.lower().encode()) in (None, b"chunked")
         assert wire.exchange(get("/")).status == 200
 
 
