@@ -92,9 +92,13 @@ access_logger = logging.getLogger("granian.access")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _UNPRINTABLE = re.compile(r"[^ !#-\[\]-~]")
 _HEADER_ATOM = re.compile(r"%\(header\{([^}]*)\}\)")
+_RESPONSE_HEADER_ATOM = re.compile(r"%\(response_header\{([^}]*)\}\)")
 
 worker_id: Optional[int] = None
-"""The number of the worker that this process or thread serves as; set once by ``server.worker``."""
+"""The number of the worker that this process serves as; set once by ``server.worker``.
+
+None in the main process, and where several workers are threads of one process.
+"""
 
 
 class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]  # not generic below 3.11
@@ -170,6 +174,8 @@ def _json_access(atoms: Mapping[str, Any]) -> Dict[str, Any]:
             value = round(value, 3)
         elif atom.startswith("header{"):
             name = atom[7:-1].lower().replace("-", "_")
+        elif atom.startswith("response_header{"):
+            name = "response_" + atom[16:-1].lower().replace("-", "_")
         entry[name] = value
     return entry
 
@@ -274,27 +280,35 @@ def _configure_default(level: int, json_lines: bool) -> None:
 class AccessLine:
     """A compiled access line format; calling it writes one record.
 
+    Args:
+        fmt: See ``log_request_builder``.
+        worker: The number of the worker whose exchanges are logged.
+
     Attributes:
         parse_headers: Whether the format names request fields, so that callers pass them.
+        counts: Whether it names what only a ``tally.Tally`` knows of the exchange.
     """
 
     __slots__ = (
         "_clock_second",
         "_clock_text",
-        "_computed",
         "_fields",
         "_format",
+        "_named",
+        "_response_fields",
+        "_worker",
+        "counts",
         "parse_headers",
     )
 
-    def __init__(self, fmt: str) -> None:
+    def __init__(self, fmt: str, worker: int = 1) -> None:
         self._format = fmt
-        self._fields: Tuple[Tuple[str, bytes], ...] = tuple(
-            (f"header{{{name}}}", name.lower().encode("latin-1", "replace"))
-            for name in _HEADER_ATOM.findall(fmt)
-        )
-        self._computed = tuple(name for name in COMPUTED_ATOMS if f"%({name})" in fmt)
-        self.parse_headers = bool(self._fields) or "request_id" in self._computed
+        self._worker = worker
+        self._fields = _named_fields("header", _HEADER_ATOM, fmt)
+        self._response_fields = _named_fields("response_header", _RESPONSE_HEADER_ATOM, fmt)
+        self._named = frozenset(name for name in FURTHER_ATOMS if f"%({name})" in fmt)
+        self.parse_headers = bool(self._fields) or "request_id" in self._named
+        self.counts = bool(self._response_fields or self._named.intersection(_TALLIED_ATOMS))
         self._clock_second = -1
         self._clock_text = ""
         self._check()
@@ -305,8 +319,9 @@ class AccessLine:
         Args:
             rtime: Start of the request, seconds since the epoch.
             mtime: The same on ``time.monotonic``.
-            req: ``addr_remote protocol path qs method scheme`` and, when ``parse_headers``,
-                ``headers`` as pairs of octets.
+            req: ``addr_remote protocol path qs method scheme``; when ``parse_headers``,
+                ``headers`` as pairs of octets; ``responder``, which is a ``tally.Tally`` when
+                ``counts`` (but for WebSockets, whose messages are not counted).
             status: The response's status code.
         """
         elapsed = time.monotonic() - mtime
@@ -326,16 +341,30 @@ class AccessLine:
             "method": printable(req["method"]),
             "scheme": req["scheme"],
             "protocol": req["protocol"],
+            "worker": self._worker,
         }
         if self.parse_headers:
             found = _first_fields(req.get("headers") or ())
             for key, name in self._fields:
                 atoms[key] = found.get(name, "-")
-            if "request_id" in self._computed:
+            if "request_id" in self._named:
                 atoms["request_id"] = found.get(b"x-request-id", "-")
-        if "pid" in self._computed:
+        if "pid" in self._named:
             atoms["pid"] = os.getpid()
+        if "tls" in self._named:
+            atoms["tls"] = _tls_version(getattr(req.get("responder"), "tls", None))
+        if self.counts:
+            self._add_tally(atoms, req.get("responder"))
         return atoms
+
+    def _add_tally(self, atoms: Dict[str, Any], tally: Any) -> None:
+        for atom in _TALLIED_ATOMS:
+            if atom in self._named:
+                atoms[atom] = getattr(tally, atom, 0)
+        if self._response_fields:
+            found = _first_fields(getattr(tally, "fields", ()))
+            for key, name in self._response_fields:
+                atoms[key] = found.get(name, "-")
 
     def _time(self, rtime: float) -> str:
         second = int(rtime)
@@ -362,10 +391,28 @@ class _Sample(Dict[str, Any]):
         raise KeyError(f"there is no atom {key!r}")
 
 
-COMPUTED_ATOMS = ("pid", "request_id")
-"""Atoms beyond upstream's: the worker's process, and the ``x-request-id`` field."""
+_TALLIED_ATOMS = ("bytes_in", "bytes_out")
+"""Octets of the request's and of the response's body."""
+
+FURTHER_ATOMS = (*_TALLIED_ATOMS, "pid", "request_id", "tls", "worker")
+"""Atoms beyond upstream's, with ``response_header{Name}``: the above; the worker's process; the
+``x-request-id`` field; the version of TLS; the worker's number."""
 
 _REQUEST_KEYS = ("addr_remote", "protocol", "path", "qs", "method", "scheme", "headers")
+
+
+def _named_fields(kind: str, pattern: "re.Pattern[str]", fmt: str) -> Tuple[Tuple[str, bytes], ...]:
+    """Return the fields a format names: each atom's key and the field's name in lower case."""
+    return tuple(
+        (f"{kind}{{{name}}}", name.lower().encode("latin-1", "replace"))
+        for name in pattern.findall(fmt)
+    )
+
+
+def _tls_version(facts: Optional[Mapping[str, Any]]) -> str:
+    """Name the version in an ASGI ``tls`` extension as OpenSSL does: ``TLSv1.3``."""
+    version = (facts or {}).get("tls_version")
+    return f"TLSv1.{version - 0x0301}" if version else "-"
 
 
 def _first_fields(headers: Any) -> Dict[bytes, str]:
@@ -377,13 +424,15 @@ def _first_fields(headers: Any) -> Dict[bytes, str]:
     return found
 
 
-def log_request_builder(fmt: str) -> AccessLine:
+def log_request_builder(fmt: str, worker: int = 1) -> AccessLine:
     """Compile an access line format.
 
     Args:
-        fmt: ``%``-format over the atoms of ``AccessLine``; ``%(header{Name})s`` is a request field.
+        fmt: ``%``-format over the atoms of ``AccessLine``; ``%(header{Name})s`` is a request field,
+            ``%(response_header{Name})s`` one that the application set.
+        worker: The number of the worker whose exchanges are logged.
 
     Raises:
         ConfigurationError: The format names an atom that does not exist, or converts it wrongly.
     """
-    return AccessLine(fmt)
+    return AccessLine(fmt, worker)

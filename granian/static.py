@@ -12,11 +12,13 @@ import stat
 from calendar import timegm
 from email.utils import formatdate, parsedate
 from mimetypes import MimeTypes
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from time import monotonic, time
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from ._typing import RawHeader, RawHeaders
 from .errors import AppError
 from .plan import StaticPlan
+from .tally import Tally
 from .wire.head import RequestHead
 
 SMALL = 65_536
@@ -219,6 +221,45 @@ class StaticFiles:
         return None, varies
 
 
+class LoggedStaticFiles(StaticFiles):
+    """The same with an access line for every answer of its own.
+
+    Args:
+        plan, application, counters: As for ``StaticFiles``.
+        line: From ``granian.log.log_request_builder``.
+        client_of: Names the client of a responder, given the request's fields.
+    """
+
+    def __init__(
+        self,
+        plan: StaticPlan,
+        application: Any,
+        counters: Any,
+        line: Callable[..., None],
+        client_of: Callable[[Any, RawHeaders], str],
+    ) -> None:
+        super().__init__(plan, application, counters)
+        self._line = line
+        self._client_of = client_of
+
+    def _answer(self, responder: Any, head: RequestHead, directory: str, path: str) -> None:
+        started, ticks = time(), monotonic()
+        tally = Tally(responder, head, b"", True)
+        # Taken first: a connection serves its next request as soon as this one is answered.
+        atoms = {
+            "addr_remote": self._client_of(responder, head.headers),
+            "protocol": f"HTTP/{head.version}",
+            "path": head.path,
+            "qs": head.query,
+            "method": head.method,
+            "scheme": responder.scheme,
+            "headers": head.headers,
+            "responder": tally,
+        }
+        super()._answer(tally, head, directory, path)
+        self._line(started, ticks, atoms, tally.status)
+
+
 def open_inside(directory: str, path: str) -> Optional[File]:
     """Open a regular file whose real place is inside a directory, or return None.
 
@@ -329,4 +370,4 @@ def accepts(value: bytes, coding: bytes) -> bool:
     return False
 
 
-__all__: List[str] = ["StaticFiles"]
+__all__: List[str] = ["LoggedStaticFiles", "StaticFiles"]

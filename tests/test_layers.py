@@ -24,7 +24,8 @@ ZERO = [
 SANS_IO = ["socket", "ssl", "select", "selectors", "threading", "asyncio", "time", "logging"]
 WIRE = [name for name in ZERO if name not in ("log", "metrics", "_loops")]
 INTERFACE = [*ZERO, "wire.head", "wire.status", "wire.waist", "wire.grammar"]
-ENGINE = [*ZERO, "_waiter", "wire", "asgi", "rsgi", "wsgi", "static", "health", "utils", "net"]
+UPPER = ["asgi", "rsgi", "wsgi", "tally", "static", "health", "utils"]
+ENGINE = [*ZERO, "_waiter", "wire", *UPPER, "net"]
 CODECS = ("wire.http1", "wire.http2", "wire.websocket")
 WORKER = ["pydantic", "pydantic_settings", "rich", "click", "watchdog"]
 ROOMS = {
@@ -35,7 +36,8 @@ ROOMS = {
     "asgi": ([*INTERFACE, "_waiter"], WORKER),
     "rsgi": ([*INTERFACE, "_waiter"], WORKER),
     "wsgi": (INTERFACE, [*WORKER, "asyncio"]),
-    "static": (INTERFACE, [*WORKER, "asyncio"]),
+    "tally": (INTERFACE, [*WORKER, "asyncio"]),
+    "static": ([*INTERFACE, "tally"], [*WORKER, "asyncio"]),
     "health": (INTERFACE, [*WORKER, "asyncio"]),
     "utils": (INTERFACE, WORKER),
     "net": (ZERO, WORKER),

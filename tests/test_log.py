@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -213,18 +214,48 @@ class TestAccessLine:
         assert records[0].getMessage() == "example.org"
 
     def test_further_atoms(self, records):
-        line = log_request_builder("%(pid)d %(request_id)s")
+        line = log_request_builder("%(pid)d %(request_id)s %(worker)d", 3)
         assert line.parse_headers
+        assert not line.counts
         for headers in [(b"x-request-id", b"a\nb")], []:
             line(0.0, 0.0, {**REQUEST, "headers": headers}, 200)
         assert [record.getMessage() for record in records] == [
-            rf"{os.getpid()} a\x0ab",
-            f"{os.getpid()} -",
+            rf"{os.getpid()} a\x0ab 3",
+            f"{os.getpid()} - 3",
         ]
 
-    def test_an_atom_that_nobody_fills_is_refused(self):
-        with pytest.raises(ConfigurationError, match="there is no atom 'bytes_out'"):
-            log_request_builder("%(bytes_out)d")
+    @pytest.mark.parametrize(
+        ("facts", "said"),
+        [(None, "-"), ({"tls_version": None}, "-"), ({"tls_version": 0x0304}, "TLSv1.3")],
+    )
+    def test_version_of_tls(self, records, facts, said):
+        line = log_request_builder("%(tls)s")
+        assert not line.counts
+        line(0.0, 0.0, {**REQUEST, "responder": SimpleNamespace(tls=facts)}, 200)
+        assert records[0].getMessage() == said
+
+    @pytest.mark.parametrize(
+        ("fmt", "said"),
+        [
+            ("%(bytes_in)d", "7"),
+            ("%(bytes_out)d", "9"),
+            ("%(response_header{Content-Type})s %(response_header{gone})s", r"a\x0ab -"),
+        ],
+    )
+    def test_what_was_counted(self, records, fmt, said):
+        line = log_request_builder(fmt)
+        assert line.counts
+        tally = SimpleNamespace(bytes_in=7, bytes_out=9, fields=[(b"content-type", b"a\nb")])
+        line(0.0, 0.0, {**REQUEST, "responder": tally}, 200)
+        assert records[0].getMessage() == said
+
+    def test_nothing_is_counted_of_a_websocket(self, records):
+        line = log_request_builder("%(bytes_in)d %(bytes_out)d %(response_header{x})s")
+        line(0.0, 0.0, {**REQUEST, "responder": SimpleNamespace(tls=None)}, 101)
+        assert records[0].getMessage() == "0 0 -"
+
+    def test_the_default_format_counts_nothing(self):
+        assert not log_request_builder(log.DEFAULT_ACCESSLOG_FMT).counts
 
     def test_one_line_per_request_whatever_it_says(self, records):
         line = log_request_builder("%(path)s %(query_string)s %(method)s %(addr)s")
@@ -283,6 +314,17 @@ class TestJson:
         assert entry["user_agent"] == "curl"
         assert entry["duration_ms"] >= 0
         assert "message" not in entry
+
+    def test_access_record_with_further_atoms(self, records):
+        line = log_request_builder(
+            "%(bytes_in)d %(bytes_out)d %(response_header{Content-Type})s %(request_id)s", 4
+        )
+        tally = SimpleNamespace(bytes_in=7, bytes_out=9, fields=[(b"content-type", b"text/css")])
+        line(0.0, 0.0, {**REQUEST, "responder": tally}, 200)
+        entry = self.format(records[0])
+        assert (entry["bytes_in"], entry["bytes_out"], entry["worker"]) == (7, 9, 4)
+        assert entry["response_content_type"] == "text/css"
+        assert entry["request_id"] == "-"
 
     def test_worker_number(self, monkeypatch):
         monkeypatch.setattr(log, "worker_id", 3)

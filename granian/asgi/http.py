@@ -320,6 +320,7 @@ class LoggedAsgiHttp(AsgiHttp):
                 "method": scope["method"],
                 "scheme": scope["scheme"],
                 "headers": scope["headers"],
+                "responder": self.responder,
             }
             access = self.application.access
             assert access is not None

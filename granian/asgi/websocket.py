@@ -316,6 +316,7 @@ class LoggedAsgiWebsocket(AsgiWebsocket):
             "method": "-",
             "scheme": scope["scheme"],
             "headers": scope["headers"],
+            "responder": self.channel,
         }
         access = self.application.access
         assert access is not None

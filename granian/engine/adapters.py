@@ -7,9 +7,9 @@ here and late, so that a worker loads what it serves and nothing else.
 from typing import TYPE_CHECKING, Any, Optional
 
 from ..errors import FatalError
-from ..log import DEFAULT_ACCESSLOG_FMT, log_request_builder
+from ..log import DEFAULT_ACCESSLOG_FMT, AccessLine, log_request_builder
 from ..metrics import AccessLog, DurationMeter
-from ..plan import WorkerPlan
+from ..plan import StaticPlan, WorkerPlan
 
 if TYPE_CHECKING:
     import asyncio
@@ -89,16 +89,42 @@ def create_application(
     plan = runtime.plan
     if plan.forwarded_allow_ips:
         target = _behind_proxies(target, plan)
-    application = _create_interface(target, runtime, lifecycle)
-    if plan.static is not None and plan.static.mounts:
-        from ..static import StaticFiles
+    line: Optional[AccessLine] = None
+    if plan.log_access:
+        line = log_request_builder(
+            plan.log_access_format or DEFAULT_ACCESSLOG_FMT, runtime.engine.number
+        )
+    application = _create_interface(target, runtime, lifecycle, line)
+    if line is not None and line.counts:
+        from ..tally import TalliedApplication
 
-        application = StaticFiles(plan.static, application, runtime.counters)
+        application = TalliedApplication(application)
+    if plan.static is not None and plan.static.mounts:
+        application = _with_static_files(application, runtime, plan.static, line)
     if plan.health_path is not None:
         from ..health import HealthPath
 
         application = HealthPath(plan.health_path, application, lambda: runtime.draining)
     return application
+
+
+def _with_static_files(
+    application: Any, runtime: "Runtime", static: StaticPlan, line: Optional[AccessLine]
+) -> Any:
+    from ..static import LoggedStaticFiles, StaticFiles
+
+    if line is None:
+        return StaticFiles(static, application, runtime.counters)
+    from ..utils.proxies import TrustedHosts
+
+    trusted = TrustedHosts(runtime.plan.forwarded_allow_ips)
+    return LoggedStaticFiles(
+        static,
+        application,
+        runtime.counters,
+        line,
+        lambda peer, headers: trusted.name_client(peer.client, headers),
+    )
 
 
 def _behind_proxies(target: Any, plan: WorkerPlan) -> Any:
@@ -112,11 +138,13 @@ def _behind_proxies(target: Any, plan: WorkerPlan) -> Any:
     return proxies.wrap_asgi_with_proxy_headers(target, trusted)
 
 
-def _create_interface(target: Any, runtime: "Runtime", lifecycle: Optional[Lifecycle]) -> Any:
+def _create_interface(
+    target: Any,
+    runtime: "Runtime",
+    lifecycle: Optional[Lifecycle],
+    access: Optional[AccessLog],
+) -> Any:
     plan = runtime.plan
-    access: Optional[AccessLog] = None
-    if plan.log_access:
-        access = log_request_builder(plan.log_access_format or DEFAULT_ACCESSLOG_FMT)
     if plan.metrics_scrape_interval is not None:
         access = runtime.meter = DurationMeter(access)
     if plan.interface in ("asgi", "asginl"):

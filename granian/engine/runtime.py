@@ -338,11 +338,19 @@ class Engine:
         plan: What was configured.
         target: The application, loaded.
         sockets: Listening sockets; they stay open.
+        number: Of the worker, for its access lines.
     """
 
-    def __init__(self, plan: WorkerPlan, target: Any, sockets: Sequence[socket.socket]) -> None:
+    def __init__(
+        self,
+        plan: WorkerPlan,
+        target: Any,
+        sockets: Sequence[socket.socket],
+        number: int = 1,
+    ) -> None:
         self.plan = plan
         self.target = target
+        self.number = number
         self.tls: Optional[TlsContext] = None
         if plan.tls is not None:
             from .tls import create_context

@@ -397,7 +397,8 @@ def logged(line: Callable[..., None]) -> Type[HTTPProtocol]:
             try:
                 await super().serve(target, scope)
             finally:
-                line(started, ticks, scope.log_atoms(), self.status)
+                atoms = {**scope.log_atoms(), "responder": self._responder}
+                line(started, ticks, atoms, self.status)
 
     return LoggedHTTPProtocol
 

@@ -297,7 +297,8 @@ def logged_websocket(line: Callable[..., None]) -> Type[WebsocketProtocol]:
             await super().serve(target, scope)
 
         def on_answered(self, status: int) -> None:
-            line(self._started, self._ticks, self._scope.log_atoms(), status)
+            atoms = {**self._scope.log_atoms(), "responder": self._channel}
+            line(self._started, self._ticks, atoms, status)
 
     return LoggedWebsocketProtocol
 

@@ -239,7 +239,7 @@ class _Worker:
         for number in range(self.assignment.replicas):
             sockets = first if number == 0 else [sock.dup() for sock in first]
             self.sockets = [*self.sockets, *sockets] if number else sockets
-            engine = Engine(self.plan, application, sockets)
+            engine = Engine(self.plan, application, sockets, self.assignment.number + number)
             engine.start()
             self.engines.append(engine)
         threading.Thread(target=self._await_engines, name="granian-end", daemon=True).start()
@@ -403,7 +403,7 @@ def configure(assignment: Assignment) -> None:
     from .._loops import loops
 
     plan = assignment.plan
-    log.worker_id = assignment.number
+    log.worker_id = assignment.number if assignment.replicas == 1 else None
     log.configure_logging(plan.log_level, plan.log_config, plan.log_enabled, plan.log_json)
     for key, packages, builder in assignment.loops:
         loops.register(key, packages)(builder)

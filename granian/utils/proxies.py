@@ -8,6 +8,8 @@ thread; the wrappers keep no state between requests.
 import ipaddress
 from typing import Any, Awaitable, Callable, Dict, Iterable, List, Optional, Set, Union
 
+from .._typing import Address, RawHeaders
+
 Hosts = Union[str, Iterable[str]]
 
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
@@ -72,6 +74,14 @@ class TrustedHosts:
             if host not in self:
                 return host
         return hosts[0]
+
+    def name_client(self, peer: Optional[Address], headers: RawHeaders) -> str:
+        """Name the client of a request: its peer, or whom that speaks for if it may."""
+        host = peer[0] if peer else ""
+        if host not in self:
+            return host
+        values = [value.decode("latin-1") for name, value in headers if name == b"x-forwarded-for"]
+        return self.client_of(",".join(values)) or host
 
 
 def wrap_asgi_with_proxy_headers(

@@ -234,6 +234,7 @@ def logged(line: Callable[..., None]) -> Type[WsgiHttp]:
                 "method": head.method,
                 "scheme": environ["wsgi.url_scheme"],
                 "headers": head.headers,
+                "responder": self._responder,
             }
             super().run(target, environ, head)
             # Behind a trusted proxy, whom it spoke for.

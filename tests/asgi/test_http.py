@@ -911,7 +911,7 @@ def access_to(lines):
 )
 def test_one_line_for_every_exchange(begin, lines, app, status):
     head = make_head("GET", b"/p?q", [(b"host", b"a")])
-    begin(app, head=head, access=access_to(lines))
+    exchange = begin(app, head=head, access=access_to(lines))
     ((wall, began, request, logged),) = lines
     assert logged == status
     assert wall > began
@@ -923,6 +923,7 @@ def test_one_line_for_every_exchange(begin, lines, app, status):
         "method": "GET",
         "scheme": "http",
         "headers": [(b"host", b"a")],
+        "responder": exchange.responder,
     }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +23,7 @@ class Runtime:
         self.loop = loop
         self.tasks = EagerTasks(loop)
         self.counters = None
+        self.engine = SimpleNamespace(number=2)
 
 
 @pytest.fixture
@@ -103,6 +105,30 @@ def test_access_lines_are_written_where_they_are_asked_for(loop, interface, capl
     assert [record.getMessage() for record in caplog.records] == ["GET /logged"]
 
 
+FURTHER = "%(bytes_in)d %(bytes_out)d %(response_header{x})s %(request_id)s %(worker)d %(tls)s"
+
+
+@pytest.mark.parametrize("interface", TARGETS)
+def test_access_lines_tell_of_the_response(loop, interface, caplog):
+    caplog.set_level("INFO", "granian.access")
+    target = TARGETS[interface]
+    runtime = Runtime(loop, interface=interface, log_access=True, log_access_format=FURTHER)
+    application = create_application(target, runtime, create_lifecycle(target, runtime))
+    responder = serve(loop, application, make_head(headers=[(b"x-request-id", b"seven")]))
+    size = len(responder.response[2])
+    assert [record.getMessage() for record in caplog.records] == [f"0 {size} - seven 2 -"]
+
+
+@pytest.mark.parametrize("fmt", [None, "%(worker)d %(tls)s %(request_id)s %(header{x})s"])
+def test_nothing_is_counted_that_no_line_tells(loop, fmt):
+    for logged in (False, True):
+        runtime = Runtime(
+            loop, interface="rsgi", log_access=logged, log_access_format=fmt if logged else FURTHER
+        )
+        application = create_application(rsgi, runtime, Lifecycle())
+        assert type(application).__name__ == "RsgiApplication"
+
+
 def test_an_interface_that_does_not_exist_is_fatal(loop):
     with pytest.raises(FatalError, match="telepathy"):
         create_application(None, Runtime(loop, interface="telepathy"), Lifecycle())
@@ -120,6 +146,33 @@ def test_static_files_come_before_the_application(loop, tmp_path):
     responder = serve(loop, application, make_head(target=b"/static/file.txt"))
     assert responder.response[2] == b"static"
     assert serve(loop, application).response[2] == b"127.0.0.1:50000"
+
+
+@pytest.mark.parametrize(
+    ("path", "trusted", "said"),
+    [
+        (b"/static/file.txt", (), "127.0.0.1 200 6 text/plain"),
+        (b"/static/file.txt", ("127.0.0.1",), "10.9.8.7 200 6 text/plain"),
+        (b"/static/none", (), "127.0.0.1 404 9 text/plain; charset=utf-8"),
+    ],
+)
+def test_static_files_are_logged_too(loop, tmp_path, caplog, path, trusted, said):
+    from granian.engine.runtime import Counters
+
+    caplog.set_level("INFO", "granian.access")
+    (tmp_path / "file.txt").write_text("static")
+    runtime = Runtime(
+        loop,
+        interface="rsgi",
+        static=StaticPlan(mounts=(("/static", str(tmp_path)),)),
+        log_access=True,
+        log_access_format="%(addr)s %(status)d %(bytes_out)d %(response_header{content-type})s",
+        forwarded_allow_ips=trusted,
+    )
+    runtime.counters = Counters()
+    head = make_head(target=path, headers=[(b"x-forwarded-for", b"10.9.8.7")])
+    serve(loop, create_application(rsgi, runtime, Lifecycle()), head)
+    assert [record.getMessage() for record in caplog.records] == [said]
 
 
 def test_a_health_path_comes_before_everything(loop):

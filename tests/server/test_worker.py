@@ -21,8 +21,9 @@ class FakeEngine:
     failure = None
     count = 0
 
-    def __init__(self, plan, target, sockets):
+    def __init__(self, plan, target, sockets, number):
         self.target = target
+        self.number = number
         self.sockets = sockets
         self.told = []
         self.done = threading.Event()
@@ -170,6 +171,7 @@ class TestLife:
         worker = start(replicas=3)
         worker.hear()
         assert [engine.target for engine in FakeEngine.made] == ["application"] * 3
+        assert [engine.number for engine in FakeEngine.made] == [1, 2, 3]
         descriptors = {engine.sockets[0].fileno() for engine in FakeEngine.made}
         assert len(descriptors) == 3
         worker.link.tell(line.HALT)
