@@ -465,12 +465,14 @@ class Engine:
         return total
 
     def describe(self) -> Dict[str, Any]:
-        """Return the worker's state for a person: connections by phase, threads, loads."""
+        """Return the worker's state for a person: connections by phase, threads, queue, lag.
+
+        Waits for the runtimes a moment, so not for their threads.
+        """
         phases: Dict[str, int] = {}
-        now = time.monotonic()
         for runtime in self.runtimes:
             for connection in runtime.connections():
-                name = f"{type(connection).__name__}:{connection.phase}"
+                name = phase_name(connection)
                 phases[name] = phases.get(name, 0) + 1
         return {
             "connections": self.connection_count,
@@ -481,13 +483,53 @@ class Engine:
                     "index": runtime.index + 1,
                     "connections": len(runtime.poller.connections) - 1,
                     "waiting": len(runtime.poller.newcomers),
-                    "busy_for": now - busy if (busy := runtime.poller.busy_since) else 0.0,
+                    "lag_ms": round(lag * 1000.0, 1),
                     "tasks": len(runtime.tasks.pending) if runtime.tasks is not None else 0,
                 }
-                for runtime in self.runtimes
+                for runtime, lag in zip(self.runtimes, self.measure_lags())
             ],
             **self.counters,
         }
+
+    def measure_lags(self, patience: float = 0.25) -> List[float]:
+        """Return the seconds until each runtime does what it is asked to do now.
+
+        Args:
+            patience: Seconds to wait for the slowest; for one that did nothing meanwhile, how long
+                it has been busy with something else already.
+        """
+        probes = [_Probe() for _ in self.runtimes]
+        for runtime, probe in zip(self.runtimes, probes):
+            runtime.post(probe)
+        end = time.monotonic() + patience
+        lags = []
+        for runtime, probe in zip(self.runtimes, probes):
+            if probe.done.wait(max(0.0, end - time.monotonic())):
+                lags.append(probe.lag)
+            else:
+                busy = runtime.poller.busy_since
+                lags.append(max(time.monotonic() - busy if busy else 0.0, patience))
+        return lags
+
+
+class _Probe:
+    """Posted to a runtime to see how soon it runs."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.lag = 0.0
+        self._posted = time.monotonic()
+
+    def __call__(self) -> None:
+        self.lag = time.monotonic() - self._posted
+        self.done.set()
+
+
+def phase_name(connection: "Connection") -> str:
+    """Say what a connection speaks and where it is in that: ``http1 idle``."""
+    module = sys.modules[type(connection).__module__]
+    names: Sequence[str] = vars(module)["PHASE_NAMES"]
+    return f"{module.__name__.rpartition('.')[2]} {names[connection.phase]}"
 
 
 def _lose(connection: "Connection") -> None:

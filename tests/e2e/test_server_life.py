@@ -445,6 +445,21 @@ class TestState:
             server.wait_line("State of the main process")
             server.wait_line(r"State of worker-[12] \(PID \d+\): connections=", 2)
 
+    @pytest.mark.parametrize(
+        ("interface", "target", "queue"),
+        [("asgi", APP, ""), ("wsgi", "tests.apps.wire:wsgi", r".* blocking_queue=0")],
+    )
+    def test_dump_names_phases_threads_queue_and_lag(self, interface, target, queue):
+        threads = {"blocking_threads": 2} if interface == "wsgi" else {}
+        with GranianServer(target, interface, **threads) as server, Wire(server.address) as wire:
+            assert wire.exchange(request(close=False)).status
+            server.send_signal(signal.SIGUSR1)
+            line = server.wait_line(r"State of worker-1 ")
+            assert "phases={'http1 idle': 1}" in line
+            assert "'granian-acceptor'" in line
+            assert re.search(r"'lag_ms': \d+\.\d", line)
+            assert re.search(queue, line)
+
     def test_pid_file(self, tmp_path):
         path = tmp_path / "g.pid"
         with GranianServer(APP, pid_file=str(path)) as server:

@@ -1,6 +1,7 @@
 """A worker's engine from start to end: real threads and loopback sockets, nobody sleeps."""
 
 import asyncio
+import importlib
 import logging
 import os
 import signal
@@ -183,14 +184,48 @@ def test_the_state_can_be_described():
         assert gate.entered.wait(5)
         serving.settle()
         described = serving.engine.describe()
-        assert described["phases"] == {"Http1Connection:1": 1}
+        assert described["phases"] == {"http1 serving": 1}
         assert described["connections"] >= 1
         assert "granian-runtime-1" in described["threads"]
         (one,) = described["runtimes"]
         assert (one["index"], one["connections"], one["tasks"]) == (1, 1, 1)
-        assert one["busy_for"] >= 0.0
+        assert one["lag_ms"] >= 0.0
         gate.open()
         client.read_until(b"granian-runtime-1")
+
+
+def test_lag_is_how_long_a_loop_leaves_others_waiting():
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold():
+        entered.set()
+        leave.wait(5)
+
+    with Serving() as serving:
+        serving.runtime.post(hold)
+        assert entered.wait(5)
+        assert serving.engine.measure_lags(0.01)[0] >= 0.01
+        leave.set()
+        serving.settle()
+        (lag,) = serving.engine.measure_lags(5)
+        assert 0.0 <= lag < 5
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "phase", "said"),
+    [
+        ("http1", "Http1Connection", "IDLE", "http1 idle"),
+        ("http1", "Http1Connection", "CLOSED", "http1 closed"),
+        ("http2", "Http2Connection", "LINGER", "http2 lingering"),
+        ("tls", "TlsHandshake", "SHAKING", "tls handshaking"),
+        ("websocket", "WebsocketConnection", "OPEN", "websocket open"),
+    ],
+)
+def test_phases_have_names(name, kind, phase, said):
+    protocol = importlib.import_module(f"granian.engine.{name}")
+    connection = object.__new__(getattr(protocol, kind))
+    connection.phase = getattr(protocol, phase)
+    assert module.phase_name(connection) == said
 
 
 def test_the_date_is_renewed_every_second(monkeypatch):
