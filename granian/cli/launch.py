@@ -6,7 +6,7 @@ here too, each into a module of its own that is imported only then.
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence
 
 from ..config.options import COMMANDS, SETTINGS, SHELLS
 from ..config.values import complaint
@@ -95,8 +95,11 @@ def _serve(arguments: Dict[str, Any]) -> int:
         newborn.dismiss()
         raise
     server.adopt(newborn)
-    _introduce(server, plans)
-    server.serve()
+    release = _introduce(server, plans)
+    try:
+        server.serve()
+    finally:
+        release()
     return 0
 
 
@@ -115,14 +118,20 @@ def _make_server(arguments: Dict[str, Any]) -> "tuple[Plans, Any]":
     return plans, package.Server.from_plans(plans.supervisor, plans.worker)
 
 
-def _introduce(server: Any, plans: "Plans") -> None:
-    """Say what gives pause, and let the server say what it is once it is bound."""
+def _introduce(server: Any, plans: "Plans") -> Callable[[], None]:
+    """Say what gives pause, and let the server say what it is once it is bound.
+
+    Returns:
+        Lets go of what is held back for the panel, in case that is never drawn.
+    """
     logged = plans.worker.log_enabled
     if logged and shows_panels(sys.stdout, os.environ) and not plans.worker.log_json:
-        from .panels import startup_hook
+        from ..log import logger
+        from .panels import Held, startup_hook
 
-        server.on_startup(startup_hook(server, plans))
-        return
+        held = Held(logger)
+        server.on_startup(startup_hook(server, plans, held))
+        return held.release
     for warning in plans.warnings:
         say(f"Warning: {warning}\n", sys.stderr)
     if logged and plans.worker.log_level in ("debug", "notset"):
@@ -130,6 +139,7 @@ def _introduce(server: Any, plans: "Plans") -> None:
         from .facts import facts, summary
 
         server.on_startup(lambda: logger.info("%s", summary(facts(plans, server.urls))))
+    return lambda: None
 
 
 cli = make_command(_run)

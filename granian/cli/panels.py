@@ -4,6 +4,7 @@ Drawn with rich, which only this module imports. Texts never pass through rich's
 eat the brackets of an IPv6 address. Off a terminal nothing here runs.
 """
 
+import logging
 import os
 import sys
 from typing import IO, Any, Callable, Iterable, List, Optional
@@ -119,14 +120,44 @@ def _explanation(row: Option) -> Text:
 # Starting
 
 
-def startup_hook(server: Any, plans: Plans) -> Callable[[], None]:
-    """Return a hook for ``server.on_startup`` that draws the panel once addresses are bound."""
+class Held(logging.Filter):
+    """Holds what a logger is told until it is let go: the panel comes first, its facts do not."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        super().__init__()
+        self._logger = logger
+        self._records: List[logging.LogRecord] = []
+        logger.addFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep the record."""
+        self._records.append(record)
+        return False
+
+    def release(self) -> None:
+        """Write what was held, and hold nothing more; idempotent."""
+        self._logger.removeFilter(self)
+        records, self._records = self._records, []
+        for record in records:
+            self._logger.handle(record)
+
+
+def startup_hook(server: Any, plans: Plans, held: Optional[Held] = None) -> Callable[[], None]:
+    """Return a hook for ``server.on_startup`` that draws the panel once addresses are bound.
+
+    Args:
+        server: Knows its addresses by then.
+        plans: What else the panel says.
+        held: Let go below the panel.
+    """
 
     def draw() -> None:
         console = _console(sys.stdout)
         with console.capture() as drawing:
             console.print(panel(facts(plans, server.urls), plans.warnings))
         say(drawing.get(), sys.stdout)
+        if held is not None:
+            held.release()
 
     return draw
 

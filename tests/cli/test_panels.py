@@ -1,4 +1,5 @@
 import io
+import logging
 
 import pytest
 
@@ -52,6 +53,21 @@ def test_the_panel_is_drawn_when_addresses_are_known(capsys, monkeypatch):
     assert "http://127.0.0.1:1" in text
     assert "mind [this]" in text
     assert "Ctrl+C stops" in text
+
+
+def test_what_is_logged_before_the_panel_comes_after_it():
+    logger, said = logging.Logger("of its own"), []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    logger.addHandler(handler)
+    held = panels.Held(logger)
+    logger.info("Starting %d", 1)
+    logger.info("Listening")
+    assert said == []
+    held.release()
+    held.release()
+    logger.info("Spawning")
+    assert said == ["Starting 1", "Listening", "Spawning"]
 
 
 def test_borders_are_ascii_where_nothing_else_can_be_written(monkeypatch):

@@ -221,6 +221,19 @@ def test_a_server_on_a_terminal_introduces_itself(folder):
     assert "main:app, ASGI" in text
     assert "Ctrl+C stops" in text
     assert "Granian shutdown completed" in text
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    assert shown.startswith("╭─ granian ")
+    assert shown.index("Ctrl+C stops") < shown.index("[INFO] Starting granian (main PID")
+    assert shown.index("[INFO] Listening at: ") < shown.index("[INFO] Spawning worker-1")
+
+
+def test_a_server_that_cannot_listen_says_so_on_a_terminal_too(folder):
+    args = ["--interface", "asgi", "--host", "192.0.2.1", "main:app"]
+    text, code = run_on_terminal(folder, args)
+    assert code == 1
+    starting, error = text.splitlines()
+    assert starting.startswith("[INFO] Starting granian")
+    assert error.startswith("Error: Cannot listen on 192.0.2.1:8000")
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks into /proc")
@@ -240,6 +253,8 @@ def test_the_supervisor_does_not_carry_the_settings_libraries(folder):
                 break
         maps = Path(f"/proc/{process.pid}/maps").read_text()
         assert "_pydantic_core" not in maps
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        assert int(re.search(r"^VmRSS:\s+(\d+) kB$", status, re.M)[1]) <= 30 * 1024
     finally:
         process.terminate()
         process.communicate()
