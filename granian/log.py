@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import select
 import sys
 import time
 from enum import Enum
@@ -102,7 +103,26 @@ None in the main process, and where several workers are threads of one process.
 
 
 class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]  # not generic below 3.11
-    """A stream handler that outlives its reader: a closed pipe silences it, nothing else."""
+    """A stream handler that never stops who logs: neither a reader that has gone nor a slow one.
+
+    A closed pipe silences it. While a pipe is full, records are dropped and counted, and the count
+    is told when there is room again: a worker whose log nobody reads serves on.
+    """
+
+    _lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, unless its reader would have to be waited for."""
+        if not _has_room(self.stream):
+            self._lost += 1
+            return
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            text = "%d log records were dropped: nobody was reading them"
+            super().emit(
+                logging.LogRecord(logger.name, logging.WARNING, "", 0, text, (lost,), None)
+            )
+        super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Give up a stream whose reader has gone; report anything else as logging does."""
@@ -111,6 +131,18 @@ class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]  # not ge
             return
         # Without this the interpreter would fail to flush at exit and turn status 0 into 120.
         self.stream = _silence(self.stream)
+
+
+def _has_room(stream: TextIO) -> bool:
+    """Tell whether a write would be taken at once; what has no descriptor always takes it."""
+    if not hasattr(select, "poll"):
+        return True
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), select.POLLOUT)
+        return bool(poll.poll(0))  # a failure too: the write will find it
+    except (OSError, ValueError):
+        return True
 
 
 def _silence(stream: TextIO) -> TextIO:

@@ -142,6 +142,19 @@ class TestHandler:
         stream.close()
         assert capfd.readouterr().err == ""
 
+    def test_a_full_pipe_stops_nobody_and_what_was_dropped_is_told(self):
+        reader, writer = os.pipe()
+        with open(writer, "w") as stream, open(reader, "rb", buffering=0) as other:
+            handler = log.ConsoleHandler(stream)
+            record = logging.LogRecord("x", 20, "", 0, "x" * 1000, None, None)
+            for _ in range(200):  # a pipe holds 64 KiB
+                handler.emit(record)
+            received = other.read(1 << 20)
+            taken = received.count(b"\n")
+            assert 0 < taken < 200
+            handler.emit(record)
+            assert other.read(1 << 20).startswith(b"%d log records were dropped" % (200 - taken))
+
     def test_closed_stream_is_survived(self):
         stream = io.StringIO()
         handler = log.ConsoleHandler(stream)
