@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("_granian")
 
 _BATCH = 64  # sockets accepted before the listener is asked again
-_STUCK = 0.1  # seconds in one turn after which a runtime gets no new sockets if another is free
+_STUCK = 0.02  # seconds in one turn after which a runtime gets no new sockets if another is free
+_LATE = 0.01  # seconds in one turn after which another worker should take who waits
 _GATHER = 0.001  # seconds in which connections gather while every runtime is busy
 _PAUSE = 0.2  # seconds without accepting when descriptors or memory ran out
 
@@ -71,6 +72,8 @@ class Acceptor(threading.Thread):
         runtimes: Where connections go.
         limit: Connections the worker may have open.
         silence: Seconds a connection may stay silent before its first octet.
+        shared: Other workers accept from the same sockets: who waits is left to them while every
+            runtime here is in a long turn.
 
     Attributes:
         offering: Runtimes may still be offered sockets; they do not end before.
@@ -83,6 +86,7 @@ class Acceptor(threading.Thread):
         runtimes: Sequence["Runtime"],
         limit: int,
         silence: float,
+        shared: bool = False,
     ) -> None:
         super().__init__(name="granian-acceptor", daemon=True)
         self._listeners = [Listener(sock) for sock in sockets]
@@ -90,6 +94,7 @@ class Acceptor(threading.Thread):
         self._alone = len(self._runtimes) == 1
         self._limit = limit
         self._silence = silence
+        self._shared = shared
         self.offering = False
         self.listening_ended = threading.Event()
         self._wakeup = Wakeup()
@@ -99,6 +104,7 @@ class Acceptor(threading.Thread):
         self._listening = False
         self._resume_at = 0.0
         self._ask_at = 0.0
+        self._look_at = 0.0
         self._last_warning = -60.0
         self._silent: Deque[Tuple[float, Runtime, Newcomer]] = deque()
         self._sweep = _SWEEP
@@ -166,12 +172,20 @@ class Acceptor(threading.Thread):
         for key, _ in events:
             if key.data is None:
                 self._wakeup.on_readable()
-            elif not self._stopping:
+            elif self._stopping:
+                continue
+            elif self._shared and self._nobody_is_free():
+                self._resume_at = time.monotonic() + _LATE / 2
+                self._listen(False)
+                break
+            else:
                 self._accept(key.data)
         self._forget_spoken()
         now = time.monotonic()
         while self._silent and self._silent[0][0] <= now:
             self._end_silent(self._silent.popleft())
+        if self._look_at and now >= self._look_at:
+            self._take_back(now)
         if not self._listening and now >= self._resume_at:
             self._resume_at = 0.0
             if self._room() > 0 or now >= self._ask_at:
@@ -184,6 +198,8 @@ class Acceptor(threading.Thread):
         wait = [self._silent[0][0] - now] if self._silent else []
         if self._resume_at or self._ask_at:
             wait.append((self._resume_at or self._ask_at) - now)
+        if self._look_at:
+            wait.append(self._look_at - now)
         return max(0.0, min(wait)) if wait else None
 
     def _listen(self, on: bool) -> None:
@@ -244,7 +260,36 @@ class Acceptor(threading.Thread):
         except (OSError, ValueError):  # ValueError: the runtime has ended
             sock.close()
             return
-        self._silent.append((time.monotonic() + self._silence, runtime, newcomer))
+        now = time.monotonic()
+        if runtime.poller.busy_since and not self._alone:
+            self._look_at = self._look_at or now + _STUCK
+        self._silent.append((now + self._silence, runtime, newcomer))
+
+    def _take_back(self, now: float) -> None:
+        """Give those who wait for a runtime that is stuck to one that is not."""
+        self._look_at = 0.0
+        stuck = [one for one in self._runtimes if 0.0 < one.poller.busy_since < now - _STUCK]
+        if not stuck:
+            return
+        if len(stuck) < len(self._runtimes):
+            self._silent = deque(
+                (due, self._offer_again(newcomer), newcomer)
+                if owner in stuck and owner.poller.withdraw(newcomer)
+                else (due, owner, newcomer)
+                for due, owner, newcomer in self._silent
+            )
+        if any(one.poller.newcomers for one in stuck):
+            self._look_at = now + _STUCK
+
+    def _offer_again(self, newcomer: Newcomer) -> "Runtime":
+        runtime = self._choose()
+        runtime.poller.offer(newcomer)
+        return runtime
+
+    def _nobody_is_free(self) -> bool:
+        """Tell whether every runtime has been in one turn for long."""
+        late = time.monotonic() - _LATE
+        return all(0.0 < runtime.poller.busy_since < late for runtime in self._runtimes)
 
     def _choose(self) -> "Runtime":
         """Take the least loaded runtime that is not stuck in a long turn."""
@@ -253,7 +298,8 @@ class Acceptor(threading.Thread):
         free: List[Runtime] = [
             runtime for runtime in runtimes if not 0.0 < runtime.poller.busy_since < now - _STUCK
         ]
-        return min(free or runtimes, key=_load)
+        # Of two that have as much, one that waits: the other may be in a call that takes long.
+        return min(free or runtimes, key=lambda one: (_load(one), one.poller.busy_since > 0.0))
 
     def _room(self) -> int:
         return self._limit - sum(map(_load, self._runtimes))

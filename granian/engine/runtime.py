@@ -359,7 +359,11 @@ class Engine:
         threads = plan.runtime_threads if plan.runtime_mode == "st" else 1
         self.runtimes = self._create_runtimes(threads)
         self.acceptor = Acceptor(
-            sockets, self.runtimes, plan.backpressure, plan.http1.header_read_timeout
+            sockets,
+            self.runtimes,
+            plan.backpressure,
+            plan.http1.header_read_timeout,
+            plan.workers > 1,
         )
 
     def _create_runtimes(self, count: int) -> List[Runtime]:

@@ -6,9 +6,11 @@ bookkeeping of sockets.
 """
 
 import os
+import re
 import resource
 import socket
 import struct
+import subprocess
 import sys
 import time
 
@@ -248,3 +250,44 @@ def test_runtime_that_blocks_blocks_alone():
                 assert wire.exchange(get("/pid")).status == 200
         assert time.monotonic() - begun < 1.0
         assert stuck.exchange().body == b"ok"
+
+
+def test_worker_that_blocks_blocks_alone():
+    """Row 116: who waits is left to the other worker."""
+    with GranianServer("tests.e2e.server_app:app", workers=2) as server, Wire(
+        server.address
+    ) as stuck:
+        stuck.send(get("/nap/1.5"))
+        server.wait_line("napping")
+        time.sleep(0.15)  # longer than what the acceptor takes for an ordinary turn
+        begun = time.monotonic()
+        for _ in range(50):
+            with Wire(server.address) as wire:
+                assert wire.exchange(get("/pid")).status == 200
+        assert time.monotonic() - begun < 1.0
+        assert stuck.exchange().body == b"ok"
+
+
+def test_log_that_nobody_reads_stops_nobody():
+    """Row 115: lines beyond what the pipe holds are dropped."""
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--access-log"]
+    with subprocess.Popen(
+        [*command, "--port", "0", "tests.e2e.server_app:app"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            port = 0
+            for line in iter(process.stdout.readline, b""):
+                found = re.search(rb"http://127.0.0.1:(\d+)", line)
+                port = int(found[1]) if found else port
+                if b"Started worker-1" in line:
+                    break
+            for _ in range(20):  # the first nine hundred fill the pipe
+                with Wire(("127.0.0.1", port)) as wire:
+                    for _ in range(100):
+                        assert wire.exchange(get("/pid")).status == 200
+        finally:
+            process.terminate()
+            process.stdout.read()

@@ -84,12 +84,12 @@ class FailingListener:
 class Door:
     """An acceptor in the test's hands, and the clients before it."""
 
-    def __init__(self, limit=100, runtimes=1, silence=30.0, address="127.0.0.1"):
+    def __init__(self, limit=100, runtimes=1, silence=30.0, address="127.0.0.1", shared=False):
         self.listener = socket.socket()
         self.listener.bind((address, 0))
         self.listener.listen(64)
         self.runtimes = [Runtime() for _ in range(runtimes)]
-        self.acceptor = Acceptor([self.listener], self.runtimes, limit, silence)
+        self.acceptor = Acceptor([self.listener], self.runtimes, limit, silence, shared)
         self.acceptor._selector.register(self.acceptor._wakeup.fd, 1, None)
         self.acceptor._listen(True)
         self.clients = []
@@ -239,6 +239,55 @@ def test_when_all_are_stuck_they_share(door, clock):
     one.connect(4)
     one.turn()
     assert [len(runtime.newcomers) for runtime in one.runtimes] == [2, 2]
+
+
+def test_of_two_with_the_same_load_the_waiting_one_is_chosen(door, clock):
+    one = door(runtimes=2)
+    one.runtimes[0].poller.busy_since = clock.now
+    one.connect(1)
+    one.turn()
+    assert [len(runtime.newcomers) for runtime in one.runtimes] == [0, 1]
+
+
+def test_who_waits_for_a_runtime_that_proves_stuck_goes_to_another(door, clock):
+    one = door(runtimes=2)
+    busy, free = one.runtimes
+    busy.poller.busy_since = free.poller.busy_since = clock.now
+    one.connect(2, b"x")
+    one.turn()
+    assert [len(runtime.newcomers) for runtime in one.runtimes] == [1, 1]
+    free.poller.busy_since = 0.0
+    clock.advance(module._STUCK * 1.5)
+    one.turn()
+    assert [len(runtime.newcomers) for runtime in one.runtimes] == [0, 2]
+
+
+def test_who_waits_for_the_only_runtimes_there_are_is_looked_at_again(door, clock):
+    one = door(runtimes=2)
+    for runtime in one.runtimes:
+        runtime.poller.busy_since = clock.now
+    one.connect(2, b"x")
+    one.turn()
+    clock.advance(module._STUCK * 1.5)
+    one.turn()
+    assert [len(runtime.newcomers) for runtime in one.runtimes] == [1, 1]
+    one.runtimes[1].poller.busy_since = 0.0
+    clock.advance(module._STUCK * 1.5)
+    one.turn()
+    assert [len(runtime.newcomers) for runtime in one.runtimes] == [0, 2]
+
+
+def test_a_worker_that_is_stuck_leaves_who_waits_to_the_others(door, clock):
+    one = door(shared=True)
+    one.runtime.poller.busy_since = clock.now - 1.0
+    one.connect(1, b"x")
+    one.turn()
+    assert one.newcomers == []
+    one.runtime.poller.busy_since = 0.0
+    clock.advance(module._LATE)
+    one.turn()
+    one.turn()
+    assert len(one.newcomers) == 1
 
 
 # limits
