@@ -34,8 +34,8 @@ MOST = 32
 """Connections served in one turn: beyond them, gathering gains nothing more."""
 
 _WAIT = 0.001  # seconds of a turn after which what was gathered is sent
-_LONG = 0.01  # seconds of one call from which an application is not to be waited for
-_CAUTION = 50  # times a long call's duration: so long all answers leave at once
+_LONG = 0.05  # seconds of one call from which an application is not to be waited for
+_CAUTION = 20  # times a long call's duration: so long all answers leave at once
 
 ERRORS = 8
 """Interest in nothing but the connection's failure: the peer's end is known, or can wait."""
