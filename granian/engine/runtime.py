@@ -24,6 +24,7 @@ from ..wire.http1.lane import HeadLane
 from ..wire.http1.writer import HeadWriter
 from .acceptor import Acceptor
 from .connection import LINGER_TIME
+from .heap import keep_top
 from .http1 import Http1Connection
 from .poller import Newcomer, Poller, create_poller
 from .wakeup import Wakeup
@@ -386,6 +387,7 @@ class Engine:
         Raises:
             FatalError: The application's startup failed; its reason has been logged.
         """
+        keep_top()
         for runtime in self.runtimes:
             runtime.thread.start()
         for runtime in self.runtimes:
