@@ -31,6 +31,7 @@ MAX_FIELDS = 100
 
 _MEMO_ENTRIES = 1024  # lines; about 300 KiB at worst per thread
 _MEMO_LINE = 256  # octets; longer lines are seldom the same twice
+_MARKS = 256  # request lines of which it is known that they were seen
 _MEMO_NAME = 64
 _MEMO_SECTION = 1024
 _MEMO_SECTIONS = 256
@@ -118,6 +119,7 @@ class HeadLane:
         "_framing",
         "_limit",
         "_lines",
+        "_marks",
         "_names",
         "_sections",
     )
@@ -125,6 +127,7 @@ class HeadLane:
     def __init__(self, limit: int) -> None:
         self._limit = limit - 4  # the blank line counts
         self._lines: Dict[bytes, Tuple[str, str, bytes, bytes]] = {}
+        self._marks = [0] * _MARKS
         self._sections: Dict[bytes, Section] = {}
         self._fields: Dict[bytes, RawHeader] = {}
         self._framing: Dict[bytes, RawHeader] = {}
@@ -195,10 +198,17 @@ class HeadLane:
                 return None
             method, target = matched.groups()
             entry = (method.decode("ascii"), *split_target(target))
-        if len(line) <= _MEMO_LINE:
+        if len(line) > _MEMO_LINE:
+            return entry if len(line) <= _MAX_LINE else None
+        # Remembered when seen again: paths that never come back would only push other things out
+        # of the caches (benchmarks: asgi-unique).
+        mark = hash(line)
+        slot = mark % _MARKS
+        if self._marks[slot] == mark:
             _remember(self._lines, line, entry)
-            return entry
-        return entry if len(line) <= _MAX_LINE else None
+        else:
+            self._marks[slot] = mark
+        return entry
 
     def _read_section(self, octets: bytes) -> Optional[Section]:
         """Read and remember field lines; None declines the head."""

@@ -310,3 +310,15 @@ def test_what_is_kept_with_a_credential_stays_with_its_connection(lane):
     read(lane, with_fields("Authorization: x"), mine).kept["mine"] = 1
     assert read(lane, with_fields("Authorization: x"), mine).kept == {"mine": 1}
     assert read(lane, with_fields("Authorization: x"), other).kept == {}
+
+
+def test_a_request_line_is_remembered_when_it_is_seen_again(lane):
+    for times in range(3):
+        assert read(lane, get("/twice")).path == "/twice"
+        assert len(lane._lines) == min(times, 1)
+
+
+def test_request_lines_that_never_come_back_are_not_remembered(lane):
+    for number in range(2000):
+        assert read(lane, get(f"/item/{number}")).path == f"/item/{number}"
+    assert not lane._lines
