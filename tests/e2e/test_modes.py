@@ -130,8 +130,8 @@ def test_a_blocked_runtime_stops_neither_accepting_nor_the_others(count):
     plan = {"runtime_threads": count, "runtime_mode": "st"}
     with EngineServer(target, "rsgi", **plan) as running, Wire(running.address) as blocking:
         blocking.send(get("/block"))
-        runtimes = running.engine.describe
-        wait_until(lambda: any(item["busy_for"] > 0.2 for item in runtimes()["runtimes"]))
+        pollers = [runtime.poller for runtime in running.engine.runtimes]
+        wait_until(lambda: any(0.0 < one.busy_since < time.monotonic() - 0.2 for one in pollers))
         wires = [Wire(running.address) for _ in range(12)]
         names = {wire.exchange(get("/")).body for wire in wires}
         gate.set()
