@@ -283,7 +283,10 @@ class Acceptor(threading.Thread):
 
     def _offer_again(self, newcomer: Newcomer) -> "Runtime":
         runtime = self._choose()
-        runtime.poller.offer(newcomer)
+        try:
+            runtime.poller.offer(newcomer)
+        except (OSError, ValueError):  # ValueError: the runtime has ended
+            newcomer.sock.close()
         return runtime
 
     def _nobody_is_free(self) -> bool:

@@ -277,6 +277,20 @@ def test_who_waits_for_the_only_runtimes_there_are_is_looked_at_again(door, cloc
     assert [len(runtime.newcomers) for runtime in one.runtimes] == [0, 2]
 
 
+def test_who_cannot_be_given_to_another_is_closed(door, clock):
+    one = door(runtimes=2)
+    busy, free = one.runtimes
+    busy.poller.busy_since = free.poller.busy_since = clock.now
+    one.connect(1)
+    one.turn()
+    free.poller.busy_since = 0.0
+    free.poller.close()
+    clock.advance(module._STUCK * 1.5)
+    one.turn()
+    assert busy.newcomers == []
+    assert one.clients[0].recv(1) == b""
+
+
 def test_a_worker_that_is_stuck_leaves_who_waits_to_the_others(door, clock):
     one = door(shared=True)
     one.runtime.poller.busy_since = clock.now - 1.0
