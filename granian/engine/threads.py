@@ -89,7 +89,7 @@ class Crew:
         self._work: Callable[[Hand], None] = self._share if poller.one_shot else self._take_turns
         self.busy_since = 0.0
         self.busy_time = 0.0
-        self.slowness = _BLOCKING  # until calls have shown that they return
+        self.slowness = 0.0
 
     # any thread
 
