@@ -7,9 +7,9 @@ short version belongs to every run; ``make soak`` sends 200,000 requests to each
 import asyncio
 import hashlib
 import time
+from operator import le
 
 import pytest
-from operator import le
 
 from tests.support.modes import ASYNC, BLOCKING, posts, serving
 from tests.support.pressure import holdings, press
