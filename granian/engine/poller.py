@@ -9,7 +9,7 @@ When several connections are ready in one turn, their answers are *gathered* and
 its end: the peer is woken once instead of once for each, and the interpreter's code and the
 kernel's displace each other from the caches once instead of twice per exchange (benchmarks:
 every row with more than one client). An answer waits for others at most ``_WAIT`` and the call
-of the application that exceeds it; applications whose calls do are answered at once.
+of the application that exceeds it; for a while after a call of ``_LONG`` nothing waits at all.
 
 The acceptor *offers* sockets from its own thread: it enters them into ``newcomers`` and into the
 kernel's interest list. To pop an entry from ``newcomers`` is to own the socket, so the runtime
