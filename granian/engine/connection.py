@@ -91,7 +91,7 @@ class Connection:
         self.client = newcomer.client
         self.server = newcomer.server
         self.handler = self.context = None
-        self._out: Deque[bytes] = deque()
+        self._out: Optional[Deque[bytes]] = None  # most connections never need one
         self.out_size = 0
         self.gathered = b""
         self._file: Optional[Tuple[int, int, int]] = None
@@ -151,8 +151,7 @@ class Connection:
         if self.gathered:
             self.send_gathered()
         if self.out_size or self._file is not None:
-            self._out.append(data)
-            self.out_size += len(data)
+            self._keep(data)
             return
         try:
             sent = self.send_octets(data)
@@ -197,10 +196,15 @@ class Connection:
 
     def hold_back(self, data: bytes, sent: int) -> None:
         """Keep what the kernel did not take of ``data`` and wait for it to take more."""
-        self._out.append(data[sent:] if sent else data)
-        self.out_size += len(data) - sent
+        self._keep(data[sent:] if sent else data)
         self.watch(self.events | WRITE)
         self.arm(self.runtime.plan.write_timeout)
+
+    def _keep(self, data: bytes) -> None:
+        if self._out is None:
+            self._out = deque()
+        self._out.append(data)
+        self.out_size += len(data)
 
     def transmit_file(self, descriptor: int, offset: int, count: int) -> None:
         """Send ``count`` octets of an open file after what is unsent; closes the descriptor."""
@@ -390,7 +394,7 @@ class Connection:
         if self._file is not None:
             os.close(self._file[0])
             self._file = None
-        self._out.clear()
+        self._out = None
         self.out_size = 0
         self.gathered = b""
         self.runtime.on_closed(self)

@@ -127,7 +127,6 @@ class Http1Connection(Connection):
         self._wanted = False
         self._discarded = 0
         self.context = runtime.application.connect(self)
-        self.arm(self.idle_timeout)
 
     # reading
 
@@ -140,6 +139,8 @@ class Http1Connection(Connection):
         try:
             data = self.recv(65_536)
         except (BlockingIOError, InterruptedError):
+            if self.phase == IDLE and self.deadline == NEVER:
+                self.arm(self.idle_timeout)  # not one octet yet: they were announced too early
             return
         except OSError:
             self.lose()
@@ -694,8 +695,12 @@ class Http1Connection(Connection):
         handler, self.handler = self.handler, None
         whole = self._response == _COMPLETE and not self._body_open and not self._pending
         # Input that comes after a close resets the connection, and a reset takes away whatever of
-        # the answer is not with the peer yet.
-        whole = whole and not _has_unacknowledged(self.fd)
+        # the answer is not with the peer yet. A peer that asked for the close promised to send
+        # nothing more (RFC 9112 section 9.6).
+        head = self._head
+        whole = whole and (
+            (head is not None and not head.keep_alive) or not _has_unacknowledged(self.fd)
+        )
         self._body_open = self._plain = False
         self.phase = CLOSED
         if not (self._ended or whole):

@@ -138,6 +138,7 @@ class Served:
         )
         self.poller.adopt(self.connection)
         self.fd = self.connection.fd
+        self.connection.on_readable()  # as who makes one does: its octets may be there already
 
     @property
     def log(self):
