@@ -3,7 +3,7 @@
 Pure values; no I/O. HTTP/1 reads one from octets (``wire.http1``), HTTP/2 makes one per stream.
 """
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Optional, Protocol, Tuple
 from urllib.parse import unquote_to_bytes
 
 from .._typing import RawHeaders
@@ -31,6 +31,16 @@ def split_target(target: bytes) -> Tuple[str, bytes, bytes]:
     return raw_path.decode("utf-8", "replace"), raw_path, query
 
 
+class Keeper(Protocol):
+    """A header section that is remembered.
+
+    Attributes:
+        kept: What the worker's interface made of its fields; None until it has.
+    """
+
+    kept: Any
+
+
 class RequestHead:
     """One request head (RFC 9110 section 6.2), slotted and filled by its reader.
 
@@ -48,8 +58,8 @@ class RequestHead:
         expects_continue: A 100 response is to be sent before the body is read.
         upgrade: Lower-case value of ``upgrade`` when ``connection`` names it, else None; on
             HTTP/2 the value of ``:protocol`` (RFC 8441).
-        kept: Lives as long as these same fields are remembered: an interface keeps there what it
-            made of them, under a key of its own. None where nothing is remembered.
+        section: Who remembers these fields, as long as they are remembered: the interface may
+            keep with it what it made of them. None where nothing is remembered.
     """
 
     __slots__ = (
@@ -58,11 +68,11 @@ class RequestHead:
         "expects_continue",
         "headers",
         "keep_alive",
-        "kept",
         "method",
         "path",
         "query",
         "raw_path",
+        "section",
         "upgrade",
         "version",
     )
@@ -78,7 +88,7 @@ class RequestHead:
     keep_alive: bool
     expects_continue: bool
     upgrade: Optional[bytes]
-    kept: Optional[Dict[str, Any]]
+    section: Optional[Keeper]
 
     def field(self, name: bytes) -> Optional[bytes]:
         """Return the value of the first field called ``name`` (lower case), or None."""

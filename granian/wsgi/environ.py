@@ -85,15 +85,13 @@ class EnvironTemplate:
         environ["QUERY_STRING"] = query
         environ["REQUEST_URI"] = environ["RAW_URI"] = uri
         environ["SERVER_PROTOCOL"] = _PROTOCOLS[head.version]
-        kept = head.kept
-        if kept is None:
+        section = head.section
+        if section is None:
             environ.update(self._read_fields(head.headers))
         else:
-            try:
-                fields = kept["environ"]
-            except KeyError:
-                fields = kept["environ"] = self._read_fields(head.headers)
-            environ.update(fields)
+            if section.kept is None:
+                section.kept = self._read_fields(head.headers)
+            environ.update(section.kept)
         if head.authority is not None and "HTTP_HOST" not in environ:
             environ["HTTP_HOST"] = head.authority.decode("latin-1")
         return environ

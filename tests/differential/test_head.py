@@ -29,7 +29,7 @@ LAST = Sender()  # one connection that sends all examples
 
 def facts(head: RequestHead):
     """All that the octets say; ``kept`` is no part of it."""
-    return {name: getattr(head, name) for name in RequestHead.__slots__ if name != "kept"}
+    return {name: getattr(head, name) for name in RequestHead.__slots__ if name != "section"}
 
 
 def h11_reads(data):

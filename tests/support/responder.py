@@ -21,7 +21,7 @@ def make_head(method="GET", target=b"/", headers=(), version="1.1", **facts):
     head.keep_alive = True
     head.expects_continue = False
     head.upgrade = None
-    head.kept = None
+    head.section = None
     for name, value in facts.items():
         setattr(head, name, value)
     return head

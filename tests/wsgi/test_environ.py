@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from granian.plan import WorkerPlan
+from granian.wire.http1.lane import Section
 from granian.wsgi.environ import EnvironTemplate
 from granian.wsgi.file import FileWrapper
 from tests.support.responder import FakeResponder, make_head
@@ -181,11 +182,11 @@ def test_the_names_learnt_are_bounded():
 def test_fields_that_are_remembered_are_made_once_and_shared_with_nobody():
     template = EnvironTemplate(WorkerPlan())
     connection = template.connect(FakeResponder())
-    kept = {}
+    section = Section(b"")
     fields = [(b"x-a", b"1"), (b"x-a", b"2"), (b"content-type", b"text/plain")]
-    first = template.fill(connection, make_head(headers=fields, kept=kept))
+    first = template.fill(connection, make_head(headers=fields, section=section))
     first["HTTP_X_A"] = "changed by middleware"
-    again = template.fill(connection, make_head(headers=fields, kept=kept))
+    again = template.fill(connection, make_head(headers=fields, section=section))
     fresh = template.fill(connection, make_head(headers=fields))
     assert again["HTTP_X_A"] == "1,2"
     assert again == fresh

@@ -196,7 +196,7 @@ def _read_fields(head: RequestHead, raw_lengths: int) -> None:
     else:
         head.keep_alive = b"close" not in options
     head.upgrade = None
-    head.kept = None
+    head.section = None
     if b"upgrade" in options and head.version == "1.1":
         count, value = _single(headers, b"upgrade")
         head.upgrade = value.lower() if count == 1 else None

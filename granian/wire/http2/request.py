@@ -68,7 +68,7 @@ def read_request(
             seen[name] = value
         headers.append((name, value))
     head = RequestHead()
-    head.kept = None
+    head.section = None
     host = seen.get(b"host")
     if not _read_pseudo(head, pseudo, host, connect_protocol) or not _read_framing(
         head, seen, last
