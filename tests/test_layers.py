@@ -23,7 +23,7 @@ ZERO = [
 ]
 SANS_IO = ["socket", "ssl", "select", "selectors", "threading", "asyncio", "time", "logging"]
 WIRE = [name for name in ZERO if name not in ("log", "metrics", "_loops")]
-INTERFACE = [*ZERO, "wire.head", "wire.status", "wire.waist", "wire.grammar"]
+INTERFACE = [*ZERO, *(f"wire.{name}" for name in ("grammar", "head", "status", "text", "waist"))]
 UPPER = ["asgi", "rsgi", "wsgi", "tally", "static", "health", "utils"]
 ENGINE = [*ZERO, "_waiter", "wire", *UPPER, "net"]
 CODECS = ("wire.http1", "wire.http2", "wire.websocket")

@@ -22,6 +22,7 @@ from typing import Any, Awaitable, Callable, Iterable, List, Optional, Tuple, Ty
 from .._waiter import Waiter, new_waiter
 from ..errors import AppError
 from ..log import logger
+from ..wire.text import KNOWN_FIELDS, OctetFields, encode_fields
 from ..wire.waist import Responder
 from .errors import ProtocolClosed, ProtocolError
 from .scope import PeerFacts, Scope
@@ -163,7 +164,11 @@ class HTTPProtocol:
             return
         if not 200 <= status <= 999:
             raise ValueError(f"{status} is not the status of a response")
-        fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        fields: Any = tuple(headers)
+        try:
+            fields = KNOWN_FIELDS[fields]
+        except (KeyError, TypeError):
+            fields = encode_fields(fields)
         try:
             self._responder.respond(status, fields, body.encode())
         except AppError as error:
@@ -180,7 +185,11 @@ class HTTPProtocol:
             return
         if not 200 <= status <= 999:
             raise ValueError(f"{status} is not the status of a response")
-        fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        fields: Any = tuple(headers)
+        try:
+            fields = KNOWN_FIELDS[fields]
+        except (KeyError, TypeError):
+            fields = encode_fields(fields)
         try:
             self._responder.respond(status, fields, body if type(body) is bytes else _octets(body))
         except AppError as error:
@@ -437,10 +446,10 @@ def open_regular(path: str) -> Optional[Tuple[int, int]]:
     return descriptor, facts.st_size
 
 
-def _encoded(status: int, headers: Fields) -> List[Tuple[bytes, bytes]]:
+def _encoded(status: int, headers: Fields) -> OctetFields:
     if not 200 <= status <= 999:
         raise ValueError(f"{status} is not the status of a response")
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return encode_fields(tuple(headers))
 
 
 def _octets(data: Any) -> bytes:

@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, Type
 from ..errors import AppError
 from ..log import logger
 from ..wire.head import RequestHead
+from ..wire.text import KNOWN_FIELDS, OctetFields, encode_fields
 from ..wire.waist import BlockingResponder
 from .environ import Environ
 from .file import FileWrapper, regular_file
@@ -99,10 +100,11 @@ class WsgiHttp:
                     code = _STATUSES[self._status]
                 except KeyError:
                     code = read_status(self._status)
-                fields = [
-                    (name.encode("latin-1"), value.encode("latin-1"))
-                    for name, value in self._headers
-                ]
+                fields: Any = tuple(self._headers)
+                try:
+                    fields = KNOWN_FIELDS[fields]
+                except (KeyError, TypeError):
+                    fields = encode_fields(fields)
                 self._responder.respond(
                     code, fields, body if type(body) is bytes else _octets(body)
                 )
@@ -175,15 +177,13 @@ class WsgiHttp:
         self._phase, self.status = DONE, code
         return True
 
-    def _encoded(self) -> Tuple[int, List[Tuple[bytes, bytes]]]:
+    def _encoded(self) -> Tuple[int, OctetFields]:
         """Return status and fields as the responder takes them."""
         try:
             code = _STATUSES[self._status]
         except KeyError:
             code = read_status(self._status)
-        return code, [
-            (name.encode("latin-1"), value.encode("latin-1")) for name, value in self._headers
-        ]
+        return code, encode_fields(tuple(self._headers))
 
     def _announced(self) -> Optional[int]:
         """Return the application's content-length, if it set a plausible one."""
