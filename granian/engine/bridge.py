@@ -28,6 +28,7 @@ def create_loop(name: str, poller: Poller) -> asyncio.AbstractEventLoop:
     """
     if _loops.loops.is_native(name):
         loop: asyncio.AbstractEventLoop = asyncio.SelectorEventLoop(poller)
+        poller.drive_loop()
         # What the method would call, without a Python call in every turn (tests/test_budget.py).
         loop.time = time.monotonic  # type: ignore[method-assign]  # it is meant to be overridden
     else:

@@ -153,6 +153,7 @@ class Connection:
         if self.out_size or self._file is not None:
             self._keep(data)
             return
+        self.poller.gathering = self.poller.followers_wait
         try:
             sent = self.send_octets(data)
         except (BlockingIOError, InterruptedError):

@@ -405,11 +405,13 @@ class Http1Connection(Connection):
                 self._response = _COMPLETE
                 self._plain = False
                 self.counters.requests_handled += 1
-                if self.poller.gathering:
+                poller = self.poller
+                if poller.gathering:
                     self.dispatch(data)
                     if self.phase != SERVING:
                         return
                 else:
+                    poller.gathering = poller.followers_wait
                     try:
                         sent = self.send_octets(data)
                     except (BlockingIOError, InterruptedError):
@@ -426,9 +428,9 @@ class Http1Connection(Connection):
                         self.linger()
                     return
                 self.phase = IDLE
-                self.deadline = deadline = self.poller.now + self.idle_timeout
+                self.deadline = deadline = poller.now + self.idle_timeout
                 if deadline < self.check:
-                    self.poller.deadlines.push(self)
+                    poller.deadlines.push(self)
                 if self._pending and not self._in_turn:
                     self._resume_later()
                 return

@@ -279,6 +279,7 @@ class Http2Connection(Connection):
                 if self.phase != SERVING:
                     return
             else:
+                self.poller.gathering = self.poller.followers_wait
                 try:
                     sent = self.send_octets(data)
                 except (BlockingIOError, InterruptedError):

@@ -9,7 +9,9 @@ When several connections are ready in one turn, their answers are *gathered* and
 its end: the peer is woken once instead of once for each, and the interpreter's code and the
 kernel's displace each other from the caches once instead of twice per exchange (benchmarks:
 every row with more than one client). An answer waits for others at most ``_WAIT`` and the call
-of the application that exceeds it; for a while after a call of ``_LONG`` nothing waits at all.
+of the application that exceeds it; for a while after a call of ``_LONG`` nothing waits at all. Of
+the answers that a loop's callbacks give between two turns, the first leaves at once and the others
+with the next turn; for a while after callbacks of ``_SLOW`` none of them waits.
 
 The acceptor *offers* sockets from its own thread: it enters them into ``newcomers`` and into the
 kernel's interest list. To pop an entry from ``newcomers`` is to own the socket, so the runtime
@@ -24,7 +26,7 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Tuple
 
 from .._typing import Address
-from .deadlines import Deadlines
+from .deadlines import NEVER, Deadlines
 
 _log = logging.getLogger("_granian")
 
@@ -35,6 +37,7 @@ MOST = 32
 
 _WAIT = 0.001  # seconds of a turn after which what was gathered is sent
 _LONG = 0.05  # seconds of one call from which an application is not to be waited for
+_SLOW = 0.002  # seconds of a loop's callbacks from which they are not to be waited for
 _CAUTION = 20  # times a long call's duration: so long all answers leave at once
 
 ERRORS = 8
@@ -91,6 +94,8 @@ class Poller(selectors.BaseSelector):
         gathering: Answers may wait for the end of the turn; a connection that keeps one back
             says so with ``gather``.
         gather: Takes a connection whose answer waits.
+        followers_wait: Whoever sends without waiting sets ``gathering`` to it: between two turns,
+            in the loop's callbacks, the first answer leaves at once and the others together.
         welcome: Makes a connection of a newcomer and serves it.
         on_second: Called with ``now`` about once a second while something happens.
     """
@@ -114,6 +119,9 @@ class Poller(selectors.BaseSelector):
         self.gather: Callable[[Any], None] = self._gathered.append
         # Until an application has shown for a while that it does not block.
         self._prompt_until = self.now + _CAUTION * _LONG
+        self._followers_from = NEVER
+        self._left_at = self.now
+        self.followers_wait = False
         self.welcome = welcome
         self.on_second = on_second
 
@@ -219,6 +227,17 @@ class Poller(selectors.BaseSelector):
             self.gathering = False
             self._prompt_until = now + (now - since) * _CAUTION
 
+    def drive_loop(self) -> None:
+        """Be a loop's selector, whose ``select`` is called after each round of callbacks."""
+        self._followers_from = self._prompt_until
+
+    def _send_followers(self) -> None:
+        """Send what was gathered since ``select`` returned; remember callbacks that take long."""
+        self.send_gathered()
+        now = self._clock()
+        if now - self._left_at > _SLOW:
+            self._followers_from = now + (now - self._left_at) * _CAUTION
+
     def _wait_time(self, timeout: Optional[float]) -> float:
         """Bound a wait by the next check; ``self.now`` may be a turn old, deadlines are coarse."""
         heap = self.deadlines.heap
@@ -302,20 +321,20 @@ class EpollPoller(Poller):
 
     def select(self, timeout: Optional[float] = None) -> Ready:  # hot: counted by test_budget
         """Wait, serve own connections, and return foreign readiness."""
+        gathered = self._gathered
+        if gathered:
+            self._send_followers()
         self.busy_since = 0.0
-        try:
-            if timeout != 0:
-                # ``_wait_time``, in line.
-                heap = self.deadlines.heap
-                if heap:
-                    check = heap[0][0] - self.now
-                    if timeout is None or check < timeout:
-                        timeout = check if check > 0.0 else 0.0
-                elif timeout is None:
-                    timeout = -1
-            events = self._poll(timeout, MOST)
-        except InterruptedError:
-            events = []
+        if timeout != 0:
+            # ``_wait_time``, in line.
+            heap = self.deadlines.heap
+            if heap:
+                check = heap[0][0] - self.now
+                if timeout is None or check < timeout:
+                    timeout = check if check > 0.0 else 0.0
+            elif timeout is None:
+                timeout = -1
+        events = self._poll(timeout, MOST)
         # The next lines are ``_woke``, in line.
         now = self.now = self.busy_since = self._clock()
         if now >= self._next_second:
@@ -323,9 +342,9 @@ class EpollPoller(Poller):
             self.on_second()
         foreign: Ready = []
         connections = self.connections
-        gathered = self._gathered
         since = now
         self.gathering = len(events) > 1 and now >= self._prompt_until
+        self.followers_wait = False
         for fd, event in events:
             try:
                 connection = connections[fd]
@@ -351,6 +370,8 @@ class EpollPoller(Poller):
         heap = self.deadlines.heap
         if heap and heap[0][0] <= now:
             self.deadlines.expire(now, self._fail)
+        self._left_at = left = self._clock()
+        self.followers_wait = left >= self._followers_from
         return foreign
 
     def _serve(self, connection: Any, event: int) -> None:
@@ -405,6 +426,8 @@ class SelectorPoller(Poller):
 
     def select(self, timeout: Optional[float] = None) -> Ready:
         """Wait, serve own connections, and return foreign readiness."""
+        if self._gathered:
+            self._send_followers()
         wait = self._wait_time(timeout)
         self.busy_since = 0.0
         events = self._selector.select(None if wait < 0 else wait)
@@ -412,6 +435,7 @@ class SelectorPoller(Poller):
         foreign: Ready = []
         since = self.now
         self.gathering = len(events) > 1 and since >= self._prompt_until
+        self.followers_wait = False
         for key, event in events:
             connection = self.connections.get(key.fd)
             if connection is None:
@@ -435,6 +459,8 @@ class SelectorPoller(Poller):
         self.send_gathered()
         self.gathering = False
         self.deadlines.expire(self.now, self._fail)
+        self._left_at = self._clock()
+        self.followers_wait = self._left_at >= self._followers_from
         return foreign
 
     def _watch_new(self, fd: int, events: int) -> None:

@@ -244,10 +244,7 @@ class SharedPoller(Poller):
     def collect(self, seconds: Optional[float], batch: int = _BATCH) -> Events:
         """Wait for readiness and return it; also ends what has expired."""
         wait = self._wait_time(seconds)
-        try:
-            events: Events = self._poll(wait, batch)
-        except InterruptedError:
-            events = []
+        events: Events = self._poll(wait, batch)
         now = self.now = self._clock()
         if now >= self._next_second:
             self._next_second = now + 1.0

@@ -266,6 +266,7 @@ class WebsocketConnection(Connection):
         if self.out_size or self.poller.gathering:
             self.dispatch(data)
             return self.out_size > HIGH_WATER
+        self.poller.gathering = self.poller.followers_wait
         # The next lines are ``transmit``, in line.
         try:
             sent = self.send_octets(data)

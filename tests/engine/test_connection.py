@@ -437,6 +437,16 @@ def test_answers_of_one_turn_leave_together_at_its_end():
     assert one.gathered == b""
 
 
+def test_between_two_turns_the_first_octets_leave_and_the_next_may_wait():
+    one = make()
+    with one.poller.callbacks():
+        one.dispatch(b"first")
+        one.dispatch(b"second")
+        one.dispatch(b"third")
+        assert one.sock.sends == [b"first"]
+    assert one.sock.sends == [b"first", b"secondthird"]
+
+
 def test_outside_a_turn_nothing_waits():
     one = make()
     one.dispatch(b"now")

@@ -1465,6 +1465,16 @@ def test_a_gathered_answer_is_over_for_the_connection():
     assert one.connection.idle
 
 
+def test_between_two_turns_the_first_answer_leaves_and_the_next_may_wait():
+    one = Served(responding(b"1"), responding(b"2"))
+    with one.poller.callbacks():
+        one.receive(get("/1"))
+        assert parse(one.sent())[0].body == b"1"
+        one.receive(get("/2"))
+        assert one.sent() == b""
+    assert parse(one.sent())[0].body == b"2"
+
+
 def test_pipelined_answers_of_one_turn_are_one_send():
     one = Served(responding(b"1"), responding(b"2"), responding(b"3"))
     with one.poller.turn():

@@ -96,6 +96,20 @@ def test_answers_after_the_turn_leave_together(runtime):
     assert body_of(frames(connection.sock.take()), 3) == b"late"
 
 
+def test_between_two_turns_the_first_answer_leaves_and_the_next_may_wait(runtime):
+    connection = greeted(runtime)
+    read(connection, request(1) + request(3))
+    first, second = runtime.application.begun
+    with runtime.poller.callbacks():
+        first.responder.respond(200, [], b"first")
+        connection.flush()
+        assert body_of(frames(connection.sock.take()), 1) == b"first"
+        second.responder.respond(200, [], b"second")
+        connection.flush()
+        assert connection.sock.take() == b""
+    assert body_of(frames(connection.sock.take()), 3) == b"second"
+
+
 def test_a_body_reaches_its_handler(runtime):
     connection = greeted(runtime)
     read(connection, request(1, POST, last=False))

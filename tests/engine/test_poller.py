@@ -276,16 +276,6 @@ def test_seconds_are_told_while_something_happens(room):
         assert room.seconds == seconds
 
 
-def test_an_interrupted_wait_is_a_turn(room, monkeypatch):
-    if isinstance(room.poller, EpollPoller):
-
-        def interrupted(*_):
-            raise InterruptedError
-
-        room.poller._poll = interrupted
-    assert room.poller.select(0) == []
-
-
 # newcomers
 
 
@@ -529,9 +519,14 @@ class Answering(Recorder):
         self.sock.recv(100)
         self.room.clock.now += self.takes
         self.before = list(self.sent)
-        if self.room.poller.gathering:
-            self.room.poller.gather(self)
+        self.answer()
+
+    def answer(self):
+        poller = self.room.poller
+        if poller.gathering:
+            poller.gather(self)
         else:
+            poller.gathering = poller.followers_wait
             self.send_gathered()
 
     def send_gathered(self):
@@ -614,3 +609,68 @@ def test_an_application_that_blocks_is_not_waited_for(room, crowd):
     seen.clear()
     room.poller.select(0)
     assert seen == [True] * 3
+
+
+# answers that a loop's callbacks give between two turns
+
+
+@pytest.fixture
+def callbacks(room, crowd):
+    """The crowd between two turns of a loop that has been quick for long."""
+    room.poller.drive_loop()
+    room.poller.select(0)
+    crowd[0].sent.clear()
+    return crowd
+
+
+def test_the_first_answer_of_the_callbacks_leaves_at_once_and_the_others_together(room, callbacks):
+    sent = callbacks[0].sent
+    for connection in callbacks:
+        connection.answer()
+        assert sent == callbacks[:1]
+    room.poller.select(0)
+    assert sent == callbacks
+
+
+def test_each_round_of_callbacks_has_a_first_answer(room, callbacks):
+    for connection in callbacks:
+        connection.answer()
+        assert callbacks[0].sent[-1] is connection
+        room.poller.select(0)
+
+
+def test_where_no_loop_comes_back_no_answer_waits(room, crowd):
+    room.poller.select(0)
+    crowd[0].sent.clear()
+    for connection in crowd:
+        connection.answer()
+    assert crowd[0].sent == crowd
+
+
+def test_slow_callbacks_are_not_waited_for(room, callbacks):
+    sent = callbacks[0].sent
+    callbacks[0].answer()
+    callbacks[1].answer()
+    room.clock.now += module._SLOW * 2
+    room.poller.select(0)
+    sent.clear()
+    for connection in callbacks:
+        connection.answer()
+    assert sent == callbacks
+    room.clock.now += module._SLOW * 3 * module._CAUTION
+    room.poller.select(0)
+    sent.clear()
+    for connection in callbacks:
+        connection.answer()
+    assert sent == callbacks[:1]
+
+
+def test_a_turn_after_the_callbacks_gathers_by_its_own_rule(room, callbacks):
+    callbacks[0].answer()
+    seen = []
+    callbacks[1].on_readable = lambda: seen.append(
+        (room.poller.gathering, room.poller.followers_wait)
+    )
+    callbacks[1].theirs.send(b"x")
+    room.poller.select(0)
+    assert seen == [(False, False)]

@@ -609,3 +609,13 @@ def test_pings_go_on_after_a_slow_write():
     served.drain()
     served.poller.advance(21)
     assert served.frames() == [(0x89, b"")]
+
+
+def test_between_two_turns_the_first_message_leaves_and_the_next_may_wait():
+    served = opened()
+    with served.poller.callbacks():
+        served.channel.send("first")
+        assert served.sent() == frame(TEXT, b"first", mask=False)
+        served.channel.send("second")
+        assert served.sent() == b""
+    assert served.sent() == frame(TEXT, b"second", mask=False)

@@ -119,6 +119,7 @@ class Turn:
 
     def __init__(self) -> None:
         self.gathering = False
+        self.followers_wait = False
         self._gathered: List[Any] = []
 
     def gather(self, connection: Any) -> None:
@@ -129,6 +130,14 @@ class Turn:
         gathered, self._gathered = self._gathered, []
         for connection in gathered:
             connection.send_gathered()
+
+    @contextmanager
+    def callbacks(self) -> Iterator[None]:
+        """Let a loop's callbacks answer: the first leaves at once, the others at the end."""
+        self.followers_wait = True
+        yield
+        self.send_gathered()
+        self.followers_wait = self.gathering = False
 
     @contextmanager
     def turn(self) -> Iterator[None]:
