@@ -22,6 +22,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 _MEMO_ENTRIES = 512
 _MEMO_LINE = 256
+_MEMO_HEAD = 2048
 _SERVER_LINE = b"server: granian\r\n"
 
 _HOP_BY_HOP = frozenset((b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding"))
@@ -48,18 +49,26 @@ class Head(NamedTuple):
 
 
 class HeadWriter:
-    """Renders response heads.
+    """Renders response heads."""
 
-    Attributes:
-        date: The current ``date`` line, replaced once a second by the runtime's clock.
-    """
-
-    __slots__ = ("_heads", "_lines", "date")
+    __slots__ = ("_date", "_heads", "_lengths", "_lines", "_ready")
 
     def __init__(self, date: bytes) -> None:
         self.date = date
+        self._lengths: Dict[int, bytes] = {}
         self._heads: Dict[Tuple[int, Tuple[Tuple[bytes, bytes], ...]], Head] = {}
         self._lines: Dict[Tuple[bytes, bytes], bytes] = {}
+
+    @property
+    def date(self) -> bytes:
+        """The current ``date`` line, replaced once a second by the runtime's clock."""
+        return self._date
+
+    @date.setter
+    def date(self, line: bytes) -> None:
+        self._date = line
+        # A new one, not emptied: without a GIL, another thread may be about to fill the old one.
+        self._ready: Dict[Tuple[int, Fields], Tuple[bytes, Optional[int]]] = {}
 
     def encode_response(  # hot: tests/test_budget.py counts its calls
         self, status: int, headers: Fields, body: bytes, connection: bytes = b""
@@ -81,13 +90,42 @@ class HeadWriter:
         """
         fields = tuple(headers)
         try:
-            octets, length, dated, close, bodiless = self._heads[status, fields]
+            start, length = self._ready[status, fields]
         except (KeyError, TypeError):
-            octets, length, dated, close, bodiless = self._read_fields(status, fields)
+            head = self.read_fields(status, fields)
+            if head.dated or head.close or head.bodiless:
+                return b""
+            start, length = self._prepare(status, fields, head)
         size = len(body)
-        if dated or close or bodiless or (length is not None and length != size):
+        if length is None:
+            try:
+                line = self._lengths[size]
+            except KeyError:
+                line = self._length_line(size)
+            return b"".join((start, connection, line, body))
+        if length != size:
             return b""
-        return b"".join((octets, self.date, connection, b"content-length: %d\r\n\r\n" % size, body))
+        return b"".join((start, connection, b"\r\n", body))
+
+    def _prepare(self, status: int, fields: Fields, head: Head) -> Tuple[bytes, Optional[int]]:
+        """Remember for this second how an ordinary response begins, and its length if announced."""
+        start = head.octets + self._date
+        if head.length is not None:
+            start += b"content-length: %d\r\n" % head.length
+        ready = start, head.length
+        if len(start) <= _MEMO_HEAD and len(self._ready) < _MEMO_ENTRIES:
+            try:
+                self._ready[status, fields] = ready
+            except TypeError:
+                pass  # fields in lists are no key
+        return ready
+
+    def _length_line(self, size: int) -> bytes:
+        line = b"content-length: %d\r\n\r\n" % size
+        if len(self._lengths) >= _MEMO_ENTRIES:
+            self._lengths.clear()
+        self._lengths[size] = line
+        return line
 
     def read_fields(self, status: int, headers: Fields) -> Head:
         """Validate a status and fields as an application gave them.
@@ -139,7 +177,7 @@ class HeadWriter:
         if not served:
             parts.append(_SERVER_LINE)
         head = Head(b"".join(parts), length, dated, close, forbids_body(status))
-        if len(head.octets) <= 2048:
+        if len(head.octets) <= _MEMO_HEAD:
             if len(self._heads) >= _MEMO_ENTRIES:
                 self._heads.clear()
             self._heads[status, tuple(pairs)] = head
@@ -160,7 +198,7 @@ class HeadWriter:
             line = b"transfer-encoding: chunked\r\n"
         else:
             line = b"content-length: %d\r\n" % framing
-        date = b"" if head.dated else self.date
+        date = b"" if head.dated else self._date
         return b"".join((head.octets, date, line, connection, b"\r\n"))
 
 
