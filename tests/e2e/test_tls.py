@@ -146,6 +146,15 @@ def test_a_silent_client_is_ended_and_does_not_stop_others():
         assert SHORT * 0.5 < time.monotonic() - begun < SHORT + 2.5
 
 
+def test_who_is_silent_after_the_handshake_is_ended():
+    plan = TlsPlan(cert("server"), cert("server-key"))
+    http1 = {"header_read_timeout": SHORT}
+    with EngineServer(streams.asgi, tls=plan, http1=http1) as server, connect(server) as silent:
+        begun = time.monotonic()
+        assert silent.recv(100) == b""
+        assert SHORT * 0.5 < time.monotonic() - begun < SHORT + 2.5
+
+
 def test_a_session_is_resumed(server):
     made = context()
     with connect(server, made) as sock:
