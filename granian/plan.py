@@ -79,6 +79,7 @@ class WorkerPlan(NamedTuple):
     blocking_threads_idle_timeout: float = 30.0
     loop: str = "auto"
     step_coroutines: bool = False
+    lifespan_required: bool = False
     backpressure: int = 1024
     http: str = "auto"
     websockets: bool = True

@@ -18,12 +18,13 @@ class LifespanProtocol:
 
     Attributes:
         state: What the application stored for its requests; each gets a shallow copy.
-        errored: Startup failed: the application said so.
-        supported: The application takes part; False after it raised before its first receive.
+        errored: Startup failed: the application said so, or raised where it is required.
+        supported: The application takes part; False after it raised before its startup was over.
     """
 
-    def __init__(self, callable: Callable[..., Any]) -> None:
+    def __init__(self, callable: Callable[..., Any], required: bool = False) -> None:
         self._app = callable
+        self._required = required
         self._task: Optional[asyncio.Task[None]] = None
         self._received_startup = False
         self._started: Optional[asyncio.Future[None]] = None
@@ -75,7 +76,10 @@ class LifespanProtocol:
             if self._received_startup:
                 # The application takes part in lifespan and its own startup code failed.
                 _log.error("ASGI lifespan startup raised an exception", exc_info=error)
-                _log.warning("Serving without a completed lifespan startup")
+                if self._required:
+                    self.errored = True
+                else:
+                    _log.warning("Serving without a completed lifespan startup")
             else:
                 _log.debug("The application does not support ASGI lifespan: %r", error)
 

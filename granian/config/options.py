@@ -298,6 +298,13 @@ OPTIONS: Tuple[Option, ...] = (
         translation=(("asyncio", "false"), ("rust", "true")),
     ),
     Option(
+        "lifespan_required",
+        BOOL,
+        WORKERS,
+        "Do not serve when the start-up code of an ASGI application raises",
+        default=False,
+    ),
+    Option(
         "respawn_failed_workers",
         BOOL,
         WORKERS,

@@ -129,6 +129,7 @@ class _Making:
             blocking_threads_idle_timeout=float(values["blocking_threads_idle_timeout"]),
             loop=values["loop"],
             step_coroutines=values["loop_opt"],
+            lifespan_required=values["lifespan_required"],
             backpressure=backpressure,
             http=values["http"],
             websockets=values["websockets"] and not wsgi,

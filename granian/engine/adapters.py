@@ -33,16 +33,16 @@ class Lifecycle:
 class AsgiLifecycle(Lifecycle):
     """ASGI lifespan around a loop's serving time."""
 
-    def __init__(self, target: Any) -> None:
+    def __init__(self, target: Any, required: bool) -> None:
         from ..asgi.lifespan import LifespanProtocol
 
-        self.lifespan = LifespanProtocol(target)
+        self.lifespan = LifespanProtocol(target, required)
 
     def startup(self, loop: "asyncio.AbstractEventLoop") -> None:
         """Run the application's startup.
 
         Raises:
-            FatalError: The application said that it failed.
+            FatalError: The application said that it failed, or raised where it is required.
         """
         assert self.lifespan is not None
         loop.run_until_complete(self.lifespan.startup())
@@ -78,7 +78,7 @@ def create_lifecycle(target: Any, runtime: "Runtime") -> Lifecycle:
     """Make what runs before and after a loop serves."""
     interface = runtime.plan.interface
     if interface == "asgi":
-        return AsgiLifecycle(target)
+        return AsgiLifecycle(target, runtime.plan.lifespan_required)
     return RsgiLifecycle(target) if interface == "rsgi" else Lifecycle()
 
 

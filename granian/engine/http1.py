@@ -697,7 +697,7 @@ class Http1Connection(Connection):
         handler, self.handler = self.handler, None
         whole = self._response == _COMPLETE and not self._body_open and not self._pending
         # Input that comes after a close resets the connection, and a reset takes away whatever of
-        # the answer is not with the peer yet; a peer that asked for the close may send all the same.
+        # the answer is not with the peer yet; who asked for the close may send all the same.
         whole = whole and not _has_unacknowledged(self.fd)
         self._body_open = self._plain = False
         self.phase = CLOSED

@@ -106,6 +106,31 @@ def test_a_failed_startup_may_raise_too(loop, log):
     assert log.records[-1].exc_info is not None
 
 
+@pytest.mark.parametrize("required", [False, True])
+def test_startup_code_that_raises_fails_where_it_is_required(loop, log, required):
+    async def app(scope, receive, send):
+        await receive()
+        raise ValueError("no database")
+
+    lifespan = LifespanProtocol(app, required)
+    loop.run_until_complete(lifespan.startup())
+    assert lifespan.errored is required
+    assert records(log, logging.ERROR) == ["ASGI lifespan startup raised an exception"]
+    assert len(records(log, logging.WARNING)) == (not required)
+    loop.run_until_complete(lifespan.shutdown())
+
+
+def test_who_takes_no_part_in_lifespan_is_served_where_it_is_required(loop, log):
+    async def app(scope, receive, send):
+        raise NotImplementedError
+
+    lifespan = LifespanProtocol(app, required=True)
+    loop.run_until_complete(lifespan.startup())
+    assert not lifespan.errored
+    assert records(log, logging.ERROR) == []
+    loop.run_until_complete(lifespan.shutdown())
+
+
 def test_no_shutdown_is_sent_after_a_failed_startup(loop):
     seen = []
 

@@ -230,6 +230,14 @@ def test_a_startup_that_raises_is_shown_and_survived(folder):
         assert server.stop() == 0
 
 
+def test_a_startup_that_raises_ends_the_server_where_it_is_required(folder):
+    with GranianServer("starting:app", cwd=folder, wait=False, lifespan_required=True) as server:
+        assert server.process.wait(15) == 1
+        server.reader.join(5)
+        assert server.log.count("ValueError: no database") == 1
+        assert "Serving without" not in server.log
+
+
 # exit codes of what has run
 
 

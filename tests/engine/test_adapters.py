@@ -1,6 +1,7 @@
 """Which application a plan makes of a target, and what runs before and after it."""
 
 import asyncio
+import contextlib
 import sys
 from types import SimpleNamespace
 
@@ -203,6 +204,19 @@ def test_a_failed_startup_is_fatal(loop):
     lifecycle = create_lifecycle(app, Runtime(loop, interface="asgi"))
     with pytest.raises(FatalError, match="lifespan startup failed"):
         lifecycle.startup(loop)
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_a_startup_that_raises_is_fatal_where_it_is_required(loop, required):
+    async def app(scope, receive, send):
+        await receive()
+        raise ValueError
+
+    runtime = Runtime(loop, interface="asgi", lifespan_required=required)
+    lifecycle = create_lifecycle(app, runtime)
+    with pytest.raises(FatalError) if required else contextlib.nullcontext():
+        lifecycle.startup(loop)
+    lifecycle.shutdown(loop)
 
 
 @pytest.mark.parametrize("interface", ["asginl", "wsgi"])

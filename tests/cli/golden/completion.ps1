@@ -28,6 +28,8 @@ Register-ArgumentCompleter -Native -CommandName granian -ScriptBlock {
         '--no-opt' = @('switch', @(), 'Step coroutines without asyncio tasks, below Python 3.12')
         '--no-loop-opt' = @('switch', @(), 'Step coroutines without asyncio tasks, below Python 3.12')
         '--task-impl' = @('value', @('asyncio', 'rust'), 'Newer name of --opt: rust means that it is on')
+        '--lifespan-required' = @('switch', @(), 'Do not serve when the start-up code of an ASGI application raises')
+        '--no-lifespan-required' = @('switch', @(), 'Do not serve when the start-up code of an ASGI application raises')
         '--respawn-failed-workers' = @('switch', @(), 'Replace a worker that died instead of stopping')
         '--no-respawn-failed-workers' = @('switch', @(), 'Replace a worker that died instead of stopping')
         '--respawn-interval' = @('value', @(), 'Seconds between a new worker''s start and the old one''s stop')
