@@ -231,12 +231,28 @@ class Poller(selectors.BaseSelector):
         """Be a loop's selector, whose ``select`` is called after each round of callbacks."""
         self._followers_from = self._prompt_until
 
-    def _send_followers(self) -> None:
-        """Send what was gathered since ``select`` returned; remember callbacks that take long."""
-        self.send_gathered()
+    def _send_followers(self) -> bool:
+        """Send what was gathered since ``select`` returned; remember callbacks that take long.
+
+        Returns:
+            True if all of it was taken and nobody had to be told of an end. Else an application
+            may have asked something of its loop, which has already chosen how long to wait.
+        """
+        gathered = self._gathered
+        plain = True
+        for connection in gathered:  # may grow, as in ``send_gathered``
+            try:
+                connection.send_gathered()
+            except Exception:
+                self._fail(connection)
+                plain = False
+            if connection.closing or connection.out_size or connection.fd < 0:
+                plain = False
+        gathered.clear()
         now = self._clock()
         if now - self._left_at > _SLOW:
             self._followers_from = now + (now - self._left_at) * _CAUTION
+        return plain
 
     def _wait_time(self, timeout: Optional[float]) -> float:
         """Bound a wait by the next check; ``self.now`` may be a turn old, deadlines are coarse."""
@@ -322,8 +338,8 @@ class EpollPoller(Poller):
     def select(self, timeout: Optional[float] = None) -> Ready:  # hot: counted by test_budget
         """Wait, serve own connections, and return foreign readiness."""
         gathered = self._gathered
-        if gathered:
-            self._send_followers()
+        if gathered and not self._send_followers():
+            timeout = 0
         self.busy_since = 0.0
         if timeout != 0:
             # ``_wait_time``, in line.
@@ -426,8 +442,8 @@ class SelectorPoller(Poller):
 
     def select(self, timeout: Optional[float] = None) -> Ready:
         """Wait, serve own connections, and return foreign readiness."""
-        if self._gathered:
-            self._send_followers()
+        if self._gathered and not self._send_followers():
+            timeout = 0
         wait = self._wait_time(timeout)
         self.busy_since = 0.0
         events = self._selector.select(None if wait < 0 else wait)

@@ -117,6 +117,33 @@ def test_the_end_of_a_connection_is_seen(bridged):
     until(loop, lambda: not poller.connections)
 
 
+class Parting:
+    """A connection whose answer waits, and is lost on its way: its application has more to do."""
+
+    def __init__(self, loop, poller):
+        self.loop, self.poller = loop, poller
+        self.fd, self.out_size, self.closing = 7, 0, False
+
+    def answer(self):
+        self.poller.gathering = True
+        self.poller.gather(self)
+
+    def send_gathered(self):
+        self.fd = -1
+        self.loop.call_soon(self.loop.stop)
+
+
+@pytest.mark.parametrize("bridged", ["asyncio"], indirect=True)
+def test_an_application_told_of_a_loss_before_a_wait_goes_on_at_once(bridged):
+    loop, poller, *_ = bridged
+    late = loop.call_later(5, loop.stop)
+    loop.call_soon(Parting(loop, poller).answer)
+    begun = loop.time()
+    loop.run_forever()
+    late.cancel()
+    assert loop.time() - begun < 1
+
+
 def test_create_loop_makes_the_loop_the_threads_own():
     poller = create_poller(lambda newcomer: None, lambda: None)
     loop = create_loop("asyncio", poller)

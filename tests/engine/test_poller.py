@@ -4,6 +4,7 @@ import select
 import selectors
 import signal
 import socket
+import time
 
 import pytest
 
@@ -514,6 +515,7 @@ class Answering(Recorder):
         self.sent = sent
         self.takes = 0.0
         self.before = None
+        self.closing, self.out_size = False, 0
 
     def on_readable(self):
         self.sock.recv(100)
@@ -663,6 +665,37 @@ def test_slow_callbacks_are_not_waited_for(room, callbacks):
     for connection in callbacks:
         connection.answer()
     assert sent == callbacks[:1]
+
+
+def lost(connection):
+    connection.fd = -1
+
+
+def ended(connection):
+    connection.closing = True
+
+
+def held_back(connection):
+    connection.out_size = 1
+
+
+def failing(connection):
+    raise ValueError
+
+
+@pytest.mark.parametrize("happens", [lost, ended, held_back, failing])
+def test_who_may_have_been_told_of_an_end_before_a_wait_has_the_loop_look_again(
+    room, callbacks, happens
+):
+    """What the application asked of its loop then is newer than the wait that the loop chose."""
+    fd = callbacks[1].fd
+    callbacks[1].send_gathered = lambda: happens(callbacks[1])
+    callbacks[0].answer()
+    callbacks[1].answer()
+    begun = time.monotonic()
+    room.poller.select(5)
+    assert time.monotonic() - begun < 1
+    callbacks[1].fd = fd
 
 
 def test_a_turn_after_the_callbacks_gathers_by_its_own_rule(room, callbacks):
