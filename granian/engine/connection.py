@@ -153,7 +153,9 @@ class Connection:
         if self.out_size or self._file is not None:
             self._keep(data)
             return
-        self.poller.gathering = self.poller.followers_wait
+        poller = self.poller
+        if poller.followers_wait:
+            poller.gathering = True
         try:
             sent = self.send_octets(data)
         except (BlockingIOError, InterruptedError):

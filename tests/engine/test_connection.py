@@ -447,6 +447,15 @@ def test_between_two_turns_the_first_octets_leave_and_the_next_may_wait():
     assert one.sock.sends == [b"first", b"secondthird"]
 
 
+def test_octets_that_leave_at_once_end_no_gathering():
+    one = make()
+    with one.poller.turn():
+        one.transmit(b"now")
+        one.dispatch(b"later")
+        assert one.sock.sends == [b"now"]
+    assert one.sock.sends == [b"now", b"later"]
+
+
 def test_outside_a_turn_nothing_waits():
     one = make()
     one.dispatch(b"now")
