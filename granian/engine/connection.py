@@ -143,6 +143,8 @@ class Connection:
         self.poller.deadlines.discard(predecessor)
         predecessor.fd = -1
         self.poller.replace(self)
+        if self.out_size:
+            self.arm(self.runtime.plan.write_timeout)
 
     # sending
 

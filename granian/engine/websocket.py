@@ -107,7 +107,10 @@ class WebsocketConnection(Connection):
     def accept(self, subprotocol: Optional[str], headers: Fields) -> None:
         """See ``waist.Channel.accept``."""
         http = self._http
-        if http is None or not http.answerable:
+        if http is None:
+            return
+        http.send_gathered()  # the answer before; it may find the peer lost
+        if not http.answerable:
             return
         runtime = self.runtime
         fields = answer(self._offer, subprotocol, headers)

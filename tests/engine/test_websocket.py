@@ -619,3 +619,43 @@ def test_between_two_turns_the_first_message_leaves_and_the_next_may_wait():
         served.channel.send("second")
         assert served.sent() == b""
     assert served.sent() == frame(TEXT, b"second", mask=False)
+
+
+def behind_an_answer(**options):
+    """A handshake behind a request whose answer waits for the end of the turn."""
+    served = Upgraded(accept, **options)
+    served.application.scripts.append(lambda http, *_: http.respond(200, (), bytes(1000)))
+    with served.poller.turn():
+        served.receive(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+        yield served
+        served.offer()
+    yield served
+
+
+def test_an_answer_that_waited_leaves_before_the_handshake():
+    *_, served = behind_an_answer()
+    sent = served.sent()
+    assert sent.startswith(b"HTTP/1.1 200")
+    assert b"HTTP/1.1 101" in sent
+    assert served.phase == "open"
+
+
+def test_an_answer_that_waited_is_not_left_unsent_for_ever_after_the_handshake():
+    *_, served = behind_an_answer(room=100)
+    assert served.phase == "open"
+    served.poller.advance(WRITE_TIME + 1)
+    served.run_posted()
+    assert served.sock.closed
+    assert served.phase == "closed"
+
+
+def test_a_peer_that_is_found_lost_at_its_handshake_is_closed_once():
+    steps = behind_an_answer()
+    served = next(steps)
+    served.sock.send_error = ConnectionResetError(errno.ECONNRESET, "lost")
+    next(steps)
+    served.run_posted()
+    assert served.sock.closed
+    assert served.runtime.closed == [served.http]
+    assert served.fd not in served.poller.connections
+    assert ("disconnected",) in served.log
