@@ -266,6 +266,8 @@ class Http1Connection(Connection):
 
     def _on_end(self) -> None:
         """The peer sent its end of stream."""
+        if self.gathered:
+            self.send_gathered()  # its answer is of this very turn
         held = self.phase == IDLE and self._partial is not None and not self._scanned
         if held or (self._pending and self.phase in (SERVING, FLUSHING)):
             # Requests stand before it that have not had their turn: it is read again after them.
@@ -392,7 +394,8 @@ class Http1Connection(Connection):
             if content:
                 return content
         self._wanted = False
-        self.deadline = NEVER
+        if not self.out_size:
+            self.deadline = NEVER
         return b""
 
     # answering
@@ -437,10 +440,16 @@ class Http1Connection(Connection):
         self._respond_unusual(status, headers, body)
 
     def hold_back(self, data: bytes, sent: int) -> None:
-        """See ``Connection.hold_back``; what was gathered belongs to an exchange that is over."""
+        """See ``Connection.hold_back``; what was gathered belongs to an exchange that is over.
+
+        The request behind it, whole or begun, has its turn when the peer has taken the answer.
+        """
         super().hold_back(data, sent)
-        if self.phase == IDLE and self._partial is None:
+        if self.phase == IDLE:
             self.phase = FLUSHING
+            if self._partial is not None:
+                self._pending = bytes(self._partial)
+                self._partial = None
 
     def _respond_unusual(self, status: int, headers: Fields, body: bytes) -> None:
         """Answer a HEAD request, an HTTP/1.0 peer, for the last time, or with odd lengths."""

@@ -1536,3 +1536,63 @@ def test_an_answer_in_a_turn_after_its_own_keeps_the_order():
     one.run_posted()
     bodies = [part[-1:] for part in one.sent().split(b"HTTP/1.1 200")[1:]]
     assert bodies == [b"1", b"2", b"3"]
+
+
+def test_the_peers_end_in_the_turn_of_its_answer_takes_it_not_away():
+    one = Served(responding())
+    with one.poller.turn():
+        one.receive(get("/")).end()
+        assert one.sent().startswith(b"HTTP/1.1 200")
+    assert one.phase == "closed"
+
+
+def test_the_peers_end_in_the_turn_of_an_answer_that_is_taken_in_part():
+    one = Served(responding(bytes(1000)), room=100)
+    with one.poller.turn():
+        one.receive(get("/")).end()
+    assert one.phase == "flushing"
+    assert len(one.drain()) > 1000
+    assert one.phase == "closed"
+
+
+def in_part(rest):
+    """A gathered answer of which the peer takes little, with the next request behind it."""
+    one = Served(lambda *_: None, responding(b"second"), room=100)
+    one.receive(get("/1") + rest)
+    with one.poller.callbacks():
+        one.poller.gathering = True  # another connection's answer was the first
+        one.connection.respond(200, (), bytes(1000))
+    assert one.run_posted().phase == "flushing"
+    return one
+
+
+@pytest.mark.parametrize("cut", [len(get("/2")), 10], ids=["whole", "begun"])
+def test_a_request_behind_an_answer_in_part_waits_until_the_peer_has_taken_it(cut):
+    one = in_part(get("/2")[:cut])
+    one.receive(get("/2")[cut:])
+    assert len(one.application.heads) == 1
+    one.drain()
+    one.run_posted()
+    assert one.sent().endswith(b"second")
+    assert (one.phase, one.watched) == ("idle", "r")
+
+
+@pytest.mark.parametrize("cut", [len(get("/2")), 10], ids=["whole", "begun"])
+def test_a_peer_that_never_takes_its_answer_is_not_waited_for(cut):
+    one = in_part(get("/2")[:cut])
+    one.receive(get("/2")[cut:])
+    one.poller.advance(one.runtime.plan.write_timeout + 1)
+    assert one.phase == "closed"
+
+
+def test_a_peer_that_takes_nothing_while_its_body_is_pulled_is_not_waited_for():
+    one = Served(room=100)
+    one.receive(get("/").replace(b"\r\n\r\n", b"\r\nContent-Length: 4\r\n\r\n"))
+    one.connection.start(200, (), bytes(1000))
+    one.sock.feed(b"body")
+    assert one.connection.pull_body() == b"body"
+    assert one.connection.pull_body() == b""
+    one.connection.finish()
+    assert one.phase == "flushing"
+    one.poller.advance(one.runtime.plan.write_timeout + 1)
+    assert one.phase == "closed"
