@@ -13,7 +13,8 @@ is called depends on how its calls behave:
 
 Two threads may for a moment both believe that they lead; ownership is decided by
 ``SharedPoller.armed`` alone, so the worst is a wait that finds nothing. Threads are started when
-none is parked, up to the limit, and leave when they were not needed for a while.
+none is parked, up to the limit, and leave when they were not needed for a while. The first one
+stays, so another that leads gives it the lead before it leaves: an idle crew is one thread.
 """
 
 import logging
@@ -196,6 +197,8 @@ class Crew:
         ready = self._ready
         poller = self._poller
         clock = time.monotonic
+        patience = None if me.thread is None else self._idle_timeout
+        start = clock()
         poller.send_gathered()  # what a leader whose call does not return had gathered
         while self._leader is me:
             try:
@@ -206,7 +209,9 @@ class Crew:
                 if self._stopping:
                     return
                 poller.gathering = False
-                ready.extend(poller.collect(None, MOST))
+                ready.extend(poller.collect(patience, MOST))
+                if not ready and patience is not None and poller.now - start >= patience:
+                    self._step_down()
                 poller.gathering = len(ready) > 1 and self.slowness < _BRISK
                 continue
             handed = self.slowness > _BLOCKING and self._promote()
@@ -235,6 +240,16 @@ class Crew:
         self._leader = hand
         _release(hand.turn)
         return True
+
+    def _step_down(self) -> None:
+        """Give the first thread the lead, if it is free: it is the one that stays."""
+        first = self._hands[0]
+        try:
+            self._parked.remove(first)
+        except ValueError:
+            return
+        self._leader = first
+        _release(first.turn)
 
     def _park(self, me: Hand) -> bool:
         """Wait to become the leader; False when nobody needed this thread for long."""

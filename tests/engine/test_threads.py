@@ -200,9 +200,10 @@ def test_idle_threads_leave_and_the_first_one_stays(shift):
     one.wait_served(1)
     one.gates[1].set()
     one.wait_served(2)
-    wait_until(lambda: one.crew.size <= 2, what="threads that leave")
+    wait_until(lambda: one.crew.size == 1, what="threads that leave")
     one.ready(3)
     one.wait_served(3)
+    assert one.by[3] is one.thread
 
 
 def test_a_failure_of_ours_costs_no_thread(shift, caplog):
