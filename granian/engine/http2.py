@@ -365,9 +365,13 @@ class Http2Connection(Connection):
         self.arm(self.runtime.linger_time if self.session.code else _PARTING_TIME)
 
     def on_lost(self) -> None:
-        """Break every stream."""
+        """Break every stream, and let go of the session: it refers back to us.
+
+        What is still to come for this object finds CLOSED before it looks for the session.
+        """
         self.phase = CLOSED
         self.session.lost()
+        del self.session
 
     @property
     def idle(self) -> bool:
@@ -380,15 +384,18 @@ class Http2Connection(Connection):
         if self.phase == LINGER:
             self.lose()
         elif self.phase == SERVING:
+            session = self.session
             for channel in list(self.websockets):
                 channel.drain()
-            self.session.drain(self.poller.now)
+            session.drain(self.poller.now)
             self.flush()
             if self.phase == SERVING:
                 self._arm_check()
 
     def disconnect_streams(self) -> None:
         """Tell the applications of open streams that their client is gone, though it is not."""
+        if self.phase == CLOSED:
+            return
         for stream in list(self.session.streams.values()):
             if stream.handler is not None:
                 stream.handler.on_disconnect()

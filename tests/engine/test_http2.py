@@ -1,5 +1,7 @@
+import gc
 import os
 import struct
+import weakref
 
 import pytest
 
@@ -21,6 +23,7 @@ from granian.wire.http2.codes import (
     rst_stream,
     window_update,
 )
+from granian.wire.http2.session import Session
 from tests.support.engine import ScriptedRuntime
 from tests.support.http2 import GREETING, POST, REQUEST, Server
 
@@ -76,8 +79,6 @@ def test_many_answers_leave_in_one_send():
 
 
 def test_an_exchange_is_not_kept_alive_by_its_stream():
-    import weakref
-
     runtime = ScriptedRuntime(hello)
     connection = greeted(runtime)
     read(connection, request())
@@ -150,6 +151,39 @@ def test_the_end_of_the_transport_is_a_disconnect(runtime):
     assert connection.phase == CLOSED
     assert [handler.events for handler in runtime.application.begun] == [[("disconnect",)]] * 2
     assert runtime.closed == [connection]
+
+
+def test_a_closed_connection_keeps_no_session_and_a_session_no_collector_busy(monkeypatch):
+    class Observed(Session):
+        __slots__ = ("__weakref__",)
+
+    monkeypatch.setattr("granian.engine.http2.Session", Observed)
+    runtime = ScriptedRuntime(hello)
+    connection = greeted(runtime)
+    read(connection, request(1))
+    runtime.application.script = None
+    read(connection, request(3))
+    [first, second] = runtime.application.begun
+    assert first.responder is not second.responder
+    session = weakref.ref(connection.session)
+    gc.disable()
+    try:
+        connection.lose()
+        # As long as an application runs on, it holds its stream, and what a stream may ask.
+        assert second.responder.client == ("127.0.0.1", 50_000)
+        second.responder.respond(200, [], b"too late")
+        runtime.turn()
+        del first, second
+        runtime.application.begun.clear()
+        assert session() is None
+    finally:
+        gc.enable()
+    # The deadlines and whoever else still knows the connection may call it.
+    connection.flush()
+    connection.drain()
+    connection.disconnect_streams()
+    connection.on_deadline()
+    assert not connection.idle
 
 
 def test_a_fault_says_goaway_and_lingers(runtime):

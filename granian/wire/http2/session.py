@@ -12,7 +12,7 @@ idle streams, resets, windows, more streams than announced, GOAWAY, floods.
 Runs on the thread that owns the connection; time is passed in. RFC 9113, 9218, 8441.
 """
 
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 from weakref import ReferenceType, ref
 
 from h2.events import (
@@ -124,7 +124,7 @@ class Session:
             ``collect`` still gives.
         now: The time of the last call that brought one.
         streams: Those the peer or we still have something to say on.
-        zombies: Streams that were reset while their application runs on, by number.
+        zombies: Streams that were reset while their application runs on.
         busy: ``collect`` is going to be called; who queues something need not ask for it.
         completed: Responses given whole since somebody looked.
         owner: The engine's connection.
@@ -202,7 +202,7 @@ class Session:
         self.more = False
         self.lexicon = lexicon
         self.streams: Dict[int, Stream] = {}
-        self.zombies: Dict[int, ReferenceType[Stream]] = {}
+        self.zombies: Set[ReferenceType[Stream]] = set()
         self.completed = 0
         self.guard = Guard()
         self._plan = limits
@@ -599,8 +599,7 @@ class Session:
         Rapid reset (CVE-2023-44487) lives on work that goes on after the reset. Whoever still
         runs for the stream holds it, and nobody else does once it has left the table.
         """
-        zombies, number = self.zombies, stream.number
-        zombies[number] = ref(stream, lambda _: zombies.pop(number, None))
+        self.zombies.add(ref(stream, self.zombies.discard))
 
     def _emptied(self) -> None:
         self._idle_since = self.now
@@ -940,8 +939,14 @@ class Session:
         """
         self._end(NO_ERROR)
         self._lane = None
+        self._rest = b""
+        self.streams.clear()  # empty, but as large as it ever was
+        self.zombies.clear()
+        self._fragments.clear()
+        self._priorities.clear()
+        self.outflow.octets.clear()
         self.judge.release()
-        del self.judge, self.outflow.judge, self.decoder, self.encoder
+        del self.judge, self.outflow.judge, self.decoder, self.encoder, self._closed
 
     def tick(self, now: float) -> float:
         """Do what is due, and tell in how many seconds to ask again."""

@@ -1024,6 +1024,47 @@ def test_a_lost_connection_leaves_nothing_to_the_collector(lane):
 
 
 @pytest.mark.usefixtures("collector_off")
+def test_a_lost_connection_keeps_nothing_of_what_it_was_sent_or_had_to_say(lane):
+    """Row 44: the streams that applications hold weigh what they weigh, and the session nothing."""
+    held = []
+    lexicon = Lexicon()
+    lexicon.set_date(b"Thu, 01 Jan 1970 00:00:00 GMT")
+    block = Server().block(*REQUEST)
+    opening = [frame(HEADERS, END_HEADERS | END_STREAM, n, block) for n in range(1, 383, 2)]
+
+    def make(session, number):
+        held.append(Silent(session, number))
+        return held[-1]
+
+    def connect():
+        session = Session(WorkerPlan(), lexicon, make, lambda: None, 0.0, lane=lane)
+        session.feed(GREETING + b"".join(opening), 0.0)
+        for number in range(1, 381, 2):
+            session.feed(rst_stream(number, CANCEL), 0.0)
+        assert len(session.zombies) == 190
+        held[-1].respond(200, [], bytes(bytearray(60_000)))  # when the transport breaks
+        session.feed(frame(HEADERS, 0, 383, block) + frame(CONTINUATION, 0, 383, bytes(9_000)), 0.0)
+        session.feed(frame(CONTINUATION, 0, 383, bytes(9_000))[:-1], 0.0)
+        session.lost()
+        assert session.collect(0) == b""
+        return session
+
+    connect()
+    del held[:]
+    tracemalloc.start()
+    try:
+        session = connect()
+        with_streams = tracemalloc.get_traced_memory()[0]
+        del held[:]
+        weight = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert not session.streams
+    assert weight < 4 * 1024
+    assert with_streams - weight < 191 * 400
+
+
+@pytest.mark.usefixtures("collector_off")
 def test_an_application_that_outlives_its_connection_holds_little(lane):
     """Row 44: what a rapid reset leaves behind, where the applications take their time."""
     lexicon = Lexicon()
