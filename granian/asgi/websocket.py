@@ -246,7 +246,7 @@ class AsgiWebsocket:
             if not waiter.done():
                 waiter.fire(None)
 
-    def on_close(self, code: int, reason: str) -> None:
+    def on_close(self, code: int, reason: str, left: bool) -> None:
         """See ``waist.SocketHandler``."""
         self._closed(code, reason)
 

@@ -219,9 +219,9 @@ class PostedChannel(PostedExchange):
     def _tell_message(self, message: Message) -> None:
         self.handler.on_message(message)
 
-    def _tell_close(self, code: int, reason: str) -> None:
+    def _tell_close(self, code: int, reason: str, left: bool) -> None:
         self.closed = True
-        self.handler.on_close(code, reason)
+        self.handler.on_close(code, reason, left)
 
     # the connection's thread
 
@@ -229,9 +229,9 @@ class PostedChannel(PostedExchange):
         """See ``waist.SocketHandler.on_message``."""
         self._host.post(partial(self._tell_message, message))
 
-    def on_close(self, code: int, reason: str) -> None:
+    def on_close(self, code: int, reason: str, left: bool) -> None:
         """See ``waist.SocketHandler.on_close``."""
-        self._host.post(partial(self._tell_close, code, reason))
+        self._host.post(partial(self._tell_close, code, reason, left))
 
 
 class PostedApplication:

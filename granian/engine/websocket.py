@@ -346,7 +346,7 @@ class WebsocketConnection(Connection):
         self.phase = ENDING
         if session.failed:
             self.runtime.counters.websockets_err += 1
-        self._lost(session.close_code, session.close_reason)
+        self._lost(session.close_code, session.close_reason, not session.failed)
         if self.closed:
             return
         if self.out_size or self.gathered:
@@ -395,13 +395,13 @@ class WebsocketConnection(Connection):
         """Close and tell: the transport is lost, or all that it brought has been delivered."""
         self.close()
         self.phase = CLOSED
-        self._lost(LOST, "")
+        self._lost(LOST, "", False)
 
-    def _lost(self, code: int, reason: str) -> None:
+    def _lost(self, code: int, reason: str, left: bool) -> None:
         """Tell the application that it is over, once."""
         handler, self.handler = self.handler, None
         if handler is not None:
-            handler.on_close(code, reason)
+            handler.on_close(code, reason, left)
 
     @property
     def idle(self) -> bool:
@@ -416,4 +416,4 @@ class WebsocketConnection(Connection):
         """Tell peer and application that the server restarts; the peer has a moment to answer."""
         if self.phase == OPEN:
             self.close_with(RESTART)
-            self._lost(RESTART, "")
+            self._lost(RESTART, "", False)

@@ -173,7 +173,7 @@ class WebsocketStream:
             if handler is not None:
                 handler.on_disconnect()
         elif self.phase != CLOSED:
-            self._end(LOST, "")
+            self._end(LOST, "", False)
 
     # receiving
 
@@ -195,14 +195,14 @@ class WebsocketStream:
         if session.phase == SESSION_CLOSED:
             if session.failed:
                 self._connection.counters.websockets_err += 1
-            self._end(session.close_code, session.close_reason)
+            self._end(session.close_code, session.close_reason, not session.failed)
         elif not turn or session.unfinished:
             session.unfinished = False
             self._continue_later()
         elif not self._paused and self.phase != CLOSED:
             if self._over:
                 # The peer's half has ended without a close, and all it brought is delivered.
-                self._end(LOST, "")
+                self._end(LOST, "", False)
             else:
                 self._give_back()
 
@@ -272,11 +272,11 @@ class WebsocketStream:
             # It still reads, or the session's write deadline ends it.
             self._set_timer(CLOSE_TIME)
         elif self.phase != OPEN:
-            self._end(LOST, "")
+            self._end(LOST, "", False)
         elif self._pinged:
             self._pinged = False
             if self._awaited and not self._paused:
-                self._end(LOST, "")
+                self._end(LOST, "", False)
             else:
                 self._arm_ping()
         else:
@@ -286,7 +286,7 @@ class WebsocketStream:
 
     # the end
 
-    def _end(self, code: int, reason: str) -> None:
+    def _end(self, code: int, reason: str, left: bool) -> None:
         """Tell the application, once, and end our half of the tunnel, or break it off."""
         self.phase = CLOSED
         self._connection.websockets.discard(self)
@@ -298,7 +298,7 @@ class WebsocketStream:
             self._stream.cancel()
         handler, self.handler = self.handler, None
         if handler is not None:
-            handler.on_close(code, reason)
+            handler.on_close(code, reason, left)
 
     def drain(self) -> None:
         """Tell peer and application that the server restarts; the peer has a moment to answer."""
@@ -306,4 +306,4 @@ class WebsocketStream:
             self.close_with(RESTART)
             handler, self.handler = self.handler, None
             if handler is not None:
-                handler.on_close(RESTART, "")
+                handler.on_close(RESTART, "", False)

@@ -37,9 +37,6 @@ RESUME = 16
 
 INTERNAL_ERROR = 1011
 
-BROKEN_CODES = frozenset((1002, 1006, 1007, 1009, 1012))
-"""Close codes of a connection that ended without the peer's close: no message tells of it."""
-
 
 class WebsocketMessageType(int, Enum):
     """What ``WebsocketMessage.kind`` may be, as numbers."""
@@ -191,12 +188,12 @@ class WebsocketProtocol:
             if not waiter.done():
                 waiter.fire(None)
 
-    def on_close(self, code: int, reason: str) -> None:
+    def on_close(self, code: int, reason: str, left: bool) -> None:
         """See ``waist.SocketHandler``."""
         if self._phase != OPEN:
             return
         receiver, item = None, WebsocketMessage()
-        if code not in BROKEN_CODES:
+        if left:
             item.kind = 0
             receiver, self._receiver = self._receiver, None
             if receiver is None or receiver.done():

@@ -155,8 +155,14 @@ class SocketHandler(Protocol):
     def on_writable(self) -> None:
         """What ``send`` asked to wait for has happened."""
 
-    def on_close(self, code: int, reason: str) -> None:
-        """The connection is over; 1005 for no code, 1006 for a lost transport. Called once."""
+    def on_close(self, code: int, reason: str, left: bool) -> None:
+        """The connection is over. Called once.
+
+        Args:
+            code: 1005 for a close without one, 1006 for a lost transport.
+            reason: What the peer gave.
+            left: The code is from the peer's close; else its own breach, a loss or a shutdown.
+        """
 
     def on_disconnect(self) -> None:
         """The peer left before the handshake was answered. Called once, instead of on_close."""

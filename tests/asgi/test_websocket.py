@@ -263,7 +263,7 @@ def test_the_peer_leaving_frees_every_sender_and_receiver(opened):
     message = {"type": "websocket.send", "text": "t"}
     senders = [opened.start(opened.send(message)) for _ in range(2)]
     receivers = [opened.start(opened.receive()) for _ in range(2)]
-    opened.loop.call_soon(opened.handler.on_close, 1006, "")
+    opened.loop.call_soon(opened.handler.on_close, 1006, "", False)
     opened.turn()
     assert all(task.done() for task in senders)
     assert {task.result()["code"] for task in receivers} == {1006}
@@ -271,7 +271,7 @@ def test_the_peer_leaving_frees_every_sender_and_receiver(opened):
 
 def test_disconnect_has_code_and_reason_and_repeats(opened):
     opened.handler.on_message("last")
-    opened.handler.on_close(4000, "bye")
+    opened.handler.on_close(4000, "bye", True)
     assert opened.do(opened.receive())["text"] == "last"
     for _ in range(2):
         event = opened.do(opened.receive())
@@ -280,7 +280,7 @@ def test_disconnect_has_code_and_reason_and_repeats(opened):
 
 
 def test_sending_on_a_closed_connection(opened):
-    opened.handler.on_close(1001, "")
+    opened.handler.on_close(1001, "", True)
     with pytest.raises(OSError, match="Transport closed") as caught:
         opened.do(opened.send({"type": "websocket.send", "text": "t"}))
     assert isinstance(caught.value, RuntimeError)
@@ -304,7 +304,7 @@ def test_close_after_accept(opened, event, sent):
     assert opened.channel.events == [("close", *sent)]
     disconnect = opened.do(opened.receive())
     assert (disconnect["code"], disconnect["reason"]) == sent
-    opened.handler.on_close(1006, "")
+    opened.handler.on_close(1006, "", False)
     assert opened.do(opened.receive()) == disconnect
     with pytest.raises(TransportClosed):
         opened.do(opened.send({"type": "websocket.send", "text": "t"}))
@@ -412,7 +412,7 @@ def test_what_the_application_leaves_open(loop, caplog, before, phase, outcome, 
 def test_being_cancelled_after_the_end_is_no_error(loop, caplog):
     stage = Stage(loop).begin()
     stage.do(stage.send(ACCEPT))
-    stage.handler.on_close(1012, "")
+    stage.handler.on_close(1012, "", False)
     stage.task.cancel()
     stage.turn()
     assert stage.task.done()

@@ -213,8 +213,8 @@ class SocketApplication(ScriptedApplication):
     def on_writable(self):
         self.events.append(("writable",))
 
-    def on_close(self, code, reason):
-        self.events.append(("close", code, reason))
+    def on_close(self, code, reason, left):
+        self.events.append(("close", code, reason, left))
 
 
 def test_a_websocket_both_ways():
@@ -243,11 +243,11 @@ def test_a_websocket_both_ways():
         ("close_with", 1000, "bye"),
     ]
     below.handler.on_message(b"octets")
-    below.handler.on_close(1000, "bye")
+    below.handler.on_close(1000, "bye", True)
     host.turn()
     assert application.events == [
         ("begin", "/", ["chat"]),
         ("message", b"octets"),
-        ("close", 1000, "bye"),
+        ("close", 1000, "bye", True),
     ]
     assert above.closed

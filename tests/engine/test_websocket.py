@@ -46,8 +46,8 @@ class RecordingSocketHandler:
     def on_writable(self):
         self.log.append(("writable",))
 
-    def on_close(self, code, reason):
-        self.log.append(("closed", code, reason))
+    def on_close(self, code, reason, left):
+        self.log.append(("left" if left else "closed", code, reason))
 
     def on_disconnect(self):
         self.log.append(("disconnected",))
@@ -380,12 +380,12 @@ def test_unread_pongs_stop_the_reading():
 def test_the_peers_close_is_answered_and_the_connection_half_closed():
     served = opened().receive(close(4000, b"bye") + frame(TEXT, "late"))
     assert served.frames() == [(0x88, b"\x0f\xa0")]
-    assert served.log == [("closed", 4000, "bye")]
+    assert served.log == [("left", 4000, "bye")]
     assert served.phase == "lingering"
     assert served.sock.half_closed
     served.receive(frame(TEXT, "later")).end()
     assert served.phase == "closed"
-    assert served.log == [("closed", 4000, "bye"), ("closed",)]
+    assert served.log == [("left", 4000, "bye"), ("closed",)]
     assert served.runtime.closed == [served.channel]
 
 
@@ -406,7 +406,7 @@ def test_our_close_waits_for_the_peers():
     assert served.log == []
     served.receive(close(4001))
     assert served.frames() == []
-    assert served.log == [("closed", 4001, "")]
+    assert served.log == [("left", 4001, "")]
     assert served.phase == "lingering"
 
 
@@ -416,14 +416,14 @@ def test_our_close_reads_on_behind_a_pause():
     served.receive(frame(TEXT, "1") + frame(TEXT, "2") + close(1000), b"")
     served.channel.close_with(1000)
     served.run_posted().receive()
-    assert served.log == ["1", ("closed", 1000, ""), ("closed",)]
+    assert served.log == ["1", ("left", 1000, ""), ("closed",)]
 
 
 def test_a_close_within_a_message_sees_the_peers_behind_it():
     served = opened()
     served.handler.on_each = lambda message: served.channel.close_with(1000)
     served.receive(frame(TEXT, "1") + frame(TEXT, "2") + close(1000))
-    assert served.log == ["1", ("closed", 1000, "")]
+    assert served.log == ["1", ("left", 1000, "")]
     assert served.phase == "lingering"
 
 
@@ -459,6 +459,13 @@ def test_breaches_are_closed_with_their_code(sent, code):
     assert served.log == [("closed", code, "")]
     assert served.phase == "lingering"
     assert served.runtime.counters.websockets_err == 1
+
+
+def test_a_peers_close_is_no_breach_whatever_its_code():
+    served = opened().receive(close(1009))
+    assert served.frames() == [(0x88, b"\x03\xf1")]
+    assert served.log == [("left", 1009, "")]
+    assert served.runtime.counters.websockets_err == 0
 
 
 def test_the_last_octets_leave_before_the_half_close():

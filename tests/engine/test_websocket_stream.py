@@ -74,8 +74,8 @@ class Handler:
     def on_writable(self):
         self.log.append(("writable",))
 
-    def on_close(self, code, reason):
-        self.log.append(("closed", code, reason))
+    def on_close(self, code, reason, left):
+        self.log.append(("left" if left else "closed", code, reason))
 
     def on_disconnect(self):
         self.log.append(("disconnected",))
@@ -241,7 +241,7 @@ def test_the_peers_close_ends_the_stream():
     tunnel = Tunnel().receive(close(4000, b"bye") + frame(TEXT, "late"))
     assert tunnel.frames == [(0x88, b"\x0f\xa0")]
     assert tunnel.stream.names[-1] == "finish"
-    assert tunnel.log == [("closed", 4000, "bye")]
+    assert tunnel.log == [("left", 4000, "bye")]
     assert not tunnel.connection.websockets
     tunnel.receive(b"more", True)
     assert not tunnel.channel.send("late")
@@ -253,7 +253,7 @@ def test_our_close_waits_for_the_peers():
     tunnel.channel.close_with(1000)
     assert tunnel.frames == [(0x88, b"\x0f\xa1done")]
     tunnel.receive(frame(TEXT, "dropped") + close(4001))
-    assert tunnel.log == [("closed", 4001, "")]
+    assert tunnel.log == [("left", 4001, "")]
     assert tunnel.stream.names[-1] == "finish"
     assert not tunnel.connection.loop.timers
 
@@ -289,6 +289,12 @@ def test_breaches():
     assert tunnel.stream.names[-1] == "finish"
     assert tunnel.log == [("closed", 1009, "")]
     assert tunnel.connection.counters.websockets_err == 1
+
+
+def test_a_peers_close_is_no_breach_whatever_its_code():
+    tunnel = Tunnel().receive(close(1009))
+    assert tunnel.log == [("left", 1009, "")]
+    assert tunnel.connection.counters.websockets_err == 0
 
 
 @pytest.mark.parametrize("how", ["reset", "end"])

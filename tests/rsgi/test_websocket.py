@@ -184,7 +184,7 @@ def test_one_receiver_at_a_time(stage, transport):
 
 def test_a_peer_that_closes_is_a_message_and_then_an_error(stage, transport):
     stage.handler.on_message("last")
-    stage.handler.on_close(1000, "bye")
+    stage.handler.on_close(1000, "bye", True)
     assert stage.wait(transport.receive()).data == "last"
     message = stage.wait(transport.receive())
     assert message.kind == WebsocketMessageType.close == 0
@@ -199,14 +199,23 @@ def test_a_peer_that_closes_is_a_message_and_then_an_error(stage, transport):
 
 def test_a_waiting_receiver_gets_the_close(stage, transport):
     future = transport.receive()
-    stage.handler.on_close(1005, "")
+    stage.handler.on_close(1005, "", True)
     assert stage.wait(future).kind == 0
+
+
+@pytest.mark.parametrize("code", [1002, 1003, 1007, 1009, 1012])
+def test_a_peer_may_close_with_the_code_of_a_failure(stage, transport, code):
+    """A client that does not take the size of our message closes with 1009: still a close."""
+    stage.handler.on_close(code, "", True)
+    assert stage.wait(transport.receive()).kind == 0
+    with pytest.raises(ProtocolClosed):
+        stage.wait(transport.receive())
 
 
 @pytest.mark.parametrize("code", [1006, 1012, 1009])
 def test_an_end_without_the_peers_close_is_an_error(stage, transport, code):
     stage.handler.on_message("last")
-    stage.handler.on_close(code, "")
+    stage.handler.on_close(code, "", False)
     assert stage.wait(transport.receive()).data == "last"
     with pytest.raises(ProtocolClosed):
         stage.wait(transport.receive())
@@ -215,7 +224,7 @@ def test_an_end_without_the_peers_close_is_an_error(stage, transport, code):
 def test_an_end_frees_receiver_and_senders(stage, transport):
     stage.channel.blocked = True
     futures = [transport.receive(), transport.send_str("a"), transport.send_bytes(b"b")]
-    stage.handler.on_close(1006, "")
+    stage.handler.on_close(1006, "", False)
     for future in futures:
         with pytest.raises(ProtocolClosed):
             stage.wait(future)
@@ -261,7 +270,7 @@ def test_what_the_application_leaves_open(loop, caplog, step, error):
         if step == "closed":
             protocol.close()
         if step == "left":
-            protocol.on_close(1000, "")
+            protocol.on_close(1000, "", True)
         protocol._channel.events.clear()
         if error is not None:
             raise error
