@@ -91,6 +91,9 @@ async def serve_socket(scope, receive, send):
             return
         if message.get("text") == "raise":
             raise ValueError("after accept")
+        if path == "/text-only" and message.get("bytes") is not None:
+            await send({"type": "websocket.close", "code": 1003, "reason": "text only"})
+            continue
         await send({**message, "type": "websocket.send"})
 
 
@@ -128,5 +131,7 @@ async def rsgi(scope, protocol):
             return
         if message.kind == 1:
             await transport.send_bytes(message.data)
+        elif message.data == "raise":
+            raise ValueError("after accept")
         else:
             await transport.send_str(message.data)

@@ -13,16 +13,29 @@ from typing import AsyncGenerator
 import pytest
 
 from granian.plan import TlsPlan, WebsocketPlan
+from granian.wire.websocket.frames import MAX_FRAGMENTS
 from tests.apps import sockets as app
 from tests.apps.frameworks import configure_django
 from tests.support.browser import needs_chromium, opened
 from tests.support.clients import run
 from tests.support.modes import ASYNC, serving
+from tests.support.scrape import ScrapedServer
 from tests.support.servers import EngineServer, GranianServer, wait_until
 from tests.support.wire import Wire
 from tests.support.wire import parse as parse_http
 
-from ..wire.websocket.peer import BINARY, PING, TEXT, close, deflate, frame, header, parse
+from ..wire.websocket.peer import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    TEXT,
+    close,
+    deflate,
+    frame,
+    header,
+    parse,
+)
 
 websockets = pytest.importorskip("websockets")
 CERTS = Path(__file__).parent.parent / "certs"
@@ -314,9 +327,9 @@ def test_sending_after_the_end_raises(asgi):
     wait_until(lambda: app.SEEN == [("/send-after", 1000, "OSError")])
 
 
-def test_an_application_that_raises_is_1011(asgi):
+def test_an_application_that_raises_is_1011(server):
     async def client():
-        async with websockets.connect(url(asgi)) as peer:
+        async with websockets.connect(url(server)) as peer:
             await peer.send("raise")
             with pytest.raises(websockets.ConnectionClosed):
                 await peer.recv()
@@ -335,14 +348,53 @@ def test_a_peer_that_vanishes_is_1006_at_once(asgi, abrupt):
     assert app.SEEN == [("/", 1006, "")]
 
 
+def test_only_an_application_finds_a_kind_of_data_unsupported(asgi):
+    """1003 is said by whoever takes text alone; to the server an unknown opcode is a 1002."""
+    sock, _ = open_raw(asgi, "/text-only")
+    sock.sendall(frame(TEXT, "taken") + frame(BINARY, b"not taken"))
+    wait_until(lambda: app.SEEN == [("/text-only", 1003, "text only")])
+    sock.sendall(close(1003))
+    assert parse(read_all(sock)) == [(0x81, b"taken"), (0x88, b"\x03\xebtext only")]
+    sock.close()
+
+
+@pytest.mark.parametrize("code", [1002, 1003, 1007, 1009, 1012])
+def test_a_peer_may_close_with_the_code_of_a_failure(server, code):
+    sock, _ = open_raw(server)
+    sock.sendall(close(code, b"yours"))
+    assert parse(read_all(sock)) == [(0x88, code.to_bytes(2, "big"))]
+    sock.close()
+    told = {"asgi": [("/", code, "yours")], "rsgi": [("/", 0, "")]}
+    wait_until(lambda: told[server.plan.interface] == app.SEEN)
+
+
+INVALID = b"begun \xff" + bytes(100)
+BOMB = deflate(bytes(1 << 27))
+HALF = len(BOMB) // 2
 BREACHES = [
     (1002, frame(TEXT, b"bare", mask=False)),
-    (1002, frame(9, bytes(126))),
+    (1002, frame(PING, bytes(126))),
+    (1002, frame(PING, b"in pieces", fin=False)),
     (1002, frame(TEXT, b"x", rsv=2)),
+    (1002, frame(3, b"kept for data")),
+    (1002, frame(11, b"kept for control")),
+    (1002, frame(CONTINUATION, b"of nothing")),
+    (1002, frame(TEXT, b"first", fin=False) + frame(TEXT, b"second")),
+    (1002, frame(CLOSE, b"\x03")),
+    (1002, close(1005)),
+    (1007, close(1000, b"\xff")),
     (1007, frame(TEXT, b"\xff")),
     (1007, frame(TEXT, b"begun \xff", fin=False)),
+    (1007, frame(TEXT, INVALID)[:-90]),
+    (1007, frame(TEXT, b"\xe2\x82", fin=False) + frame(CONTINUATION, b"\xacx\xe2\x82x", fin=False)),
+    (1007, frame(TEXT, b"\xe2", fin=False) + frame(CONTINUATION, b"\x82")),
+    (1007, frame(TEXT, deflate(b"begun \xff"), rsv=4, fin=False)),
     (1009, header(BINARY, 1 << 40)),
-    (1009, frame(BINARY, deflate(bytes(1 << 27)), rsv=4)),
+    (1009, frame(BINARY, BOMB, rsv=4)),
+    (
+        1009,
+        frame(BINARY, BOMB[:HALF], rsv=4, fin=False) + frame(CONTINUATION, BOMB[HALF:], fin=False),
+    ),
 ]
 
 
@@ -381,6 +433,29 @@ def test_an_application_that_does_not_receive_costs_a_bounded_buffer():
         assert sent < 64 << 20, "the peer is still read from"
         assert rss(worker) - before < 50 << 20
         sock.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_message_has_so_many_fragments_and_no_more():
+    rest = frame(CONTINUATION, b"x", fin=False) * (MAX_FRAGMENTS - 2)
+    whole = frame(BINARY, b"x", fin=False) + rest + frame(CONTINUATION, b"x")
+    excess = frame(BINARY, b"x", fin=False) + rest + frame(CONTINUATION, b"x", fin=False) * 2
+    with GranianServer("tests.apps.sockets:asgi") as server:
+        [worker] = server.worker_pids
+        with Wire(server.address) as other:
+            sock, _ = open_raw(server)
+            sock.settimeout(60)
+            before = rss(worker)
+            sock.sendall(whole)
+            # Others are served while the fragments are decided on.
+            other.send(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            assert b"200 OK" in other.read_to_end()
+            sock.sendall(excess)
+            [echo, end] = parse(read_all(sock))
+            sock.close()
+        assert echo == (0x82, b"x" * MAX_FRAGMENTS)
+        assert end == (0x88, b"\x03\xf1")
+        assert rss(worker) - before < 8 << 20
 
 
 def unsent(server):
@@ -489,12 +564,49 @@ def test_shutdown_does_not_wait_for_a_client_that_does_not_answer(monkeypatch):
         sock.close()
 
 
-def test_the_access_log_knows_websockets():
-    with GranianServer("tests.apps.sockets:asgi", access_log=True) as server:
-        for path in ("/", "/refuse"):
-            open_raw(server, path)[0].close()
-        server.wait_line(r'"- / HTTP/1.1" 101 ')
-        server.wait_line(r'"- /refuse HTTP/1.1" 403 ')
+@pytest.mark.parametrize(
+    ("interface", "method", "status"), [("asgi", "-", 403), ("rsgi", "GET", 404)]
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_access_log_knows_websockets(interface, method, status, threads):
+    """One line each, as soon as the handshake is answered."""
+    options = {"runtime_threads": threads, "runtime_mode": "mt", "access_log": True}
+    with GranianServer(f"tests.apps.sockets:{interface}", interface, **options) as server:
+        sock, _ = open_raw(server, "/open?q=1")
+        server.wait_line(f'"{method} /open HTTP/1.1" 101 ')
+        open_raw(server, "/refuse")[0].close()
+        server.wait_line(f'"{method} /refuse HTTP/1.1" {status} ')
+        sock.sendall(close(1000))
+        assert parse(read_all(sock)) == [(0x88, b"\x03\xe8")]
+        sock.close()
+        assert server.stop() == 0
+        assert server.log.count("HTTP/1.1") == 2
+
+
+@pytest.mark.parametrize("interface", ["asgi", "rsgi"])
+def test_the_metrics_know_websockets(interface):
+    """Accepted ones are handled, whatever becomes of them; a breach of the peer's is an error."""
+    pytest.importorskip("prometheus_client")
+
+    def counted():
+        scraped = server.scrape()
+        names = ("websockets_handled", "websockets_err", "requests_handled", "connections_active")
+        return [scraped.get(name) for name in names]
+
+    with ScrapedServer(f"tests.apps.sockets:{interface}", interface) as server:
+        wait_until(lambda: counted() == [0, 0, 0, 0], 10)
+        lasting, _ = open_raw(server)
+        wait_until(lambda: counted() == [1, 0, 1, 1], 10)
+        for octets in (close(1000), close(1009), frame(3)):
+            sock, _ = open_raw(server)
+            sock.sendall(octets)
+            assert read_all(sock)
+            sock.close()
+        wait_until(lambda: counted() == [4, 1, 4, 1], 10)
+        sock, _ = open_raw(server, "/refuse")
+        sock.close()
+        lasting.close()
+        wait_until(lambda: counted() == [4, 1, 5, 0], 10)
 
 
 # frameworks

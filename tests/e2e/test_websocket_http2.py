@@ -11,12 +11,14 @@ import h2.events
 import pytest
 
 from granian.plan import TlsPlan, WebsocketPlan
+from granian.wire.websocket.frames import MAX_FRAGMENTS
 from tests.apps import sockets as app
 from tests.support.browser import needs_chromium, opened
 from tests.support.certs import CERTS
+from tests.support.scrape import ScrapedServer
 from tests.support.servers import EngineServer, GranianServer, wait_until
 
-from ..wire.websocket.peer import BINARY, PING, TEXT, close, frame, parse
+from ..wire.websocket.peer import BINARY, CONTINUATION, PING, TEXT, close, frame, parse
 
 CONNECT = [
     (":method", "CONNECT"),
@@ -209,6 +211,47 @@ def test_breaches_have_their_code(asgi):
         assert parse(octets) == [(0x88, b"\x03\xef")]
         assert ended == "end"
     wait_until(lambda: app.SEEN == [("/", 1007, "")])
+
+
+@pytest.mark.parametrize(("interface", "method"), [("asgi", "-"), ("rsgi", "GET")])
+def test_the_access_log_and_the_metrics_know_them(interface, method):
+    pytest.importorskip("prometheus_client")
+
+    def counted():
+        scraped = server.scrape()
+        return [scraped.get(name) for name in ("websockets_handled", "websockets_err")]
+
+    app_path = f"tests.apps.sockets:{interface}"
+    with ScrapedServer(app_path, interface, access_log=True) as server:
+        wait_until(lambda: counted() == [0, 0], 10)
+        with Tunnels(server.address) as client:
+            lasting, breaking = client.open(path="/lasting"), client.open()
+            client.open(path="/refuse")
+            client.send(breaking, frame(3))
+            assert parse(client.wait_end(breaking)[1]) == [(0x88, b"\x03\xea")]
+            wait_until(lambda: counted() == [2, 1], 10)
+            server.wait_line(f'"{method} /lasting HTTP/2" 101 ')
+            server.wait_line(f'"{method} /refuse HTTP/2" 40[34] ')
+            assert lasting not in client.ended
+
+
+def test_the_largest_number_of_fragments():
+    with EngineServer(app.asgi) as server, Tunnels(server.address) as client:
+        number = client.open()
+        client.send(number, frame(BINARY, b"", fin=False))
+        client.send(number, frame(CONTINUATION, b"", fin=False) * MAX_FRAGMENTS)
+        ended, octets = client.wait_end(number)
+        assert (ended, parse(octets)) == ("end", [(0x88, b"\x03\xf1")])
+    wait_until(lambda: app.SEEN == [("/", 1009, "")])
+
+
+def test_an_application_that_raises_is_1011(server):
+    with Tunnels(server.address) as client:
+        number = client.open()
+        client.send(number, frame(TEXT, "raise"))
+        assert parse(client.read(number, 4)) == [(0x88, b"\x03\xf3")]
+        client.send(number, close(1011))
+        assert client.wait_end(number)[0] == "end"
 
 
 def test_pings_that_nobody_answers():
