@@ -236,25 +236,14 @@ class TestDescriptors:
         assert time.monotonic() - begun < 1.0
 
 
-def test_runtime_that_blocks_blocks_alone():
-    """Rows 116 and 129: it gets no new connections once it is known to be stuck."""
-    with GranianServer(
-        "tests.e2e.server_app:app", runtime_threads=2, runtime_mode="st"
-    ) as server, Wire(server.address) as stuck:
-        stuck.send(get("/nap/1.5"))
-        server.wait_line("napping")
-        time.sleep(0.15)  # longer than what the acceptor takes for an ordinary turn
-        begun = time.monotonic()
-        for _ in range(50):
-            with Wire(server.address) as wire:
-                assert wire.exchange(get("/pid")).status == 200
-        assert time.monotonic() - begun < 1.0
-        assert stuck.exchange().body == b"ok"
-
-
-def test_worker_that_blocks_blocks_alone():
-    """Row 116: who waits is left to the other worker."""
-    with GranianServer("tests.e2e.server_app:app", workers=2) as server, Wire(
+@pytest.mark.parametrize(
+    "options",
+    [{"runtime_threads": 2, "runtime_mode": "st"}, {"workers": 2}],
+    ids=["runtime", "worker"],
+)
+def test_who_blocks_blocks_alone(options):
+    """Rows 116 and 129: a stuck runtime gets no new connections, nor does a stuck worker."""
+    with GranianServer("tests.e2e.server_app:app", **options) as server, Wire(
         server.address
     ) as stuck:
         stuck.send(get("/nap/1.5"))

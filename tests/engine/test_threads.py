@@ -290,33 +290,23 @@ def test_what_is_counted(shift):
     wait_until(lambda: one.crew.busy_time > threads.TICK, what="time at work")
 
 
-def test_a_leader_sends_what_was_gathered_before_it_waits(shift):
-    one = shift()
-    wait_until(lambda: one.poller.polling, what="the leader to wait")
-    one.poller.gathered.append("answer")
-    one.ready(1)
-    one.wait_served(1)
-    wait_until(lambda: one.poller.sent == ["answer"], what="the answer to be sent")
-
-
-def test_who_takes_over_from_a_stuck_leader_sends_what_that_one_had_gathered(shift):
-    one = shift()
-    one.hold(1)
-    wait_until(lambda: one.poller.polling, what="the leader to wait")
-    one.poller.gathered.append("answer")
-    one.ready(1)
-    wait_until(lambda: one.poller.sent == ["answer"], what="the answer to be sent")
-    assert one.served == []
-
-
-def test_with_nobody_free_the_sentinel_sends(shift):
-    one = shift(limit=1)
-    one.hold(1)
+@pytest.mark.parametrize(
+    ("limit", "stuck"),
+    [(4, False), (4, True), (1, True)],
+    ids=["the leader before it waits", "who takes over from it", "the sentinel with nobody free"],
+)
+def test_what_was_gathered_is_sent(shift, limit, stuck):
+    one = shift(limit=limit)
+    if stuck:
+        one.hold(1)
     wait_until(lambda: one.poller.polling, what="the leader to wait")
     one.poller.gathered.append("answer")
     one.ready(1)
     wait_until(lambda: one.poller.sent == ["answer"], what="the answer to be sent")
-    assert one.served == []
+    if stuck:
+        assert one.served == []
+    else:
+        one.wait_served(1)
 
 
 def test_answers_wait_for_each_other_only_while_calls_are_quick(shift):
