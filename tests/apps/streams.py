@@ -25,6 +25,9 @@ async def asgi(scope, receive, send):
             if message["type"] == "websocket.disconnect":
                 return
             await send({"type": "websocket.send", "text": message["text"]})
+    path = scope["path"]
+    if path == "/hints":
+        await send({"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload"]})
     body = b""
     while True:
         message = await receive()
@@ -33,10 +36,7 @@ async def asgi(scope, receive, send):
         body += message["body"]
         if not message["more_body"]:
             break
-    path = scope["path"]
     trailers = path == "/trailers"
-    if path == "/hints":
-        await send({"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload"]})
     if path == "/slow":
         await asyncio.sleep(0.3)
     headers = [(b"content-type", b"text/plain"), (b"x-method", scope["method"].encode())]

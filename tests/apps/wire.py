@@ -216,6 +216,19 @@ async def asgi_status(scope, receive, send):
     await answer(send, status=json.loads(scope["query_string"]))
 
 
+async def asgi_hints(scope, receive, send):
+    """Gives a hint before it waits for the body, two in one after it, and one that is too late."""
+    hint = {"type": "http.response.early_hint"}
+    await send({**hint, "links": [b"</a.css>; rel=preload"]})
+    body = await read_all(receive)
+    if body is None:
+        return
+    await send({**hint, "links": [b"</b.css>; rel=preload", b"</c.js>; rel=modulepreload"]})
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"link", b"</a.css>")]})
+    await send({**hint, "links": [b"</late>"]})
+    await send({"type": "http.response.body", "body": body})
+
+
 async def asgi_exit(scope, receive, send):
     raise SystemExit("told to exit")
 
@@ -241,6 +254,7 @@ ASGI = {
     "/after": asgi_after,
     "/headers": asgi_headers,
     "/status": asgi_status,
+    "/hints": asgi_hints,
     "/exit": asgi_exit,
 }
 

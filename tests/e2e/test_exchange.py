@@ -5,7 +5,9 @@ answered wrongly.
 """
 
 import json
+import shutil
 import socket
+import subprocess
 import threading
 import time
 
@@ -162,6 +164,55 @@ def test_no_continue_to_http_1_0(server):
         wire.send(head)
         wire.send(b"hello").exchange()
         assert [response.status for response in wire.responses()] == [200]
+
+
+# 103 Early Hints
+
+
+FIRST_LINKS = [b"</a.css>; rel=preload"]
+MORE_LINKS = [b"</b.css>; rel=preload", b"</c.js>; rel=modulepreload"]
+
+
+def test_early_hints_come_early(server):
+    """RFC 8297: each hint leaves at once, while the application still waits for the body."""
+    with Wire(server.address) as wire:
+        wire.send(get("/hints", "Content-Length: 5", method="POST"))
+        wire.read_until(b"\r\n\r\n")
+        (hint,) = wire.responses()
+        assert (hint.status, hint.headers) == (103, [(b"link", link) for link in FIRST_LINKS])
+        final = wire.exchange(b"hello", "POST")
+        assert (final.status, final.body, final.all(b"link")) == (200, b"hello", [b"</a.css>"])
+        assert [answer.status for answer in wire.responses()] == [103, 103, 200]
+        assert wire.responses()[1].all(b"link") == MORE_LINKS
+        assert wire.exchange(NEXT).status == 200  # the connection lives on
+
+
+def test_early_hints_keep_their_place_among_pipelined_answers(server):
+    with Wire(server.address) as wire:
+        wire.exchange(get("/hints") + get("/hints") + NEXT, count=3)
+        statuses = [answer.status for answer in wire.responses()]
+    assert statuses == [103, 103, 200, 103, 103, 200, 200]
+
+
+@pytest.mark.parametrize("fields", [(), ("Connection: keep-alive",)])
+def test_no_early_hints_to_http_1_0(server, fields):
+    """RFC 9110 section 15.2."""
+    with Wire(server.address) as wire:
+        wire.send(get("/hints", "Content-Length: 5", *fields, method="POST", version="1.0"))
+        final = wire.exchange(b"hello", "POST")
+        assert (final.status, final.body) == (200, b"hello")
+        assert [answer.status for answer in wire.responses()] == [200]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize(("version", "hints"), [("1.1", 2), ("1.0", 0)])
+def test_early_hints_as_curl_shows_them(server, version, hints):
+    host, port = server.address
+    command = ["curl", "-sSi", f"--http{version}", f"http://{host}:{port}/hints"]
+    out = subprocess.run(command, capture_output=True, timeout=20, check=True).stdout
+    assert out.count(b"HTTP/1.1 103 Early Hints\r\n") == hints
+    assert out.count(b"link: </c.js>; rel=modulepreload\r\n") == (hints > 0)
+    assert out.count(b"HTTP/1.1 200 OK\r\n") == 1
 
 
 # persistence and pipelining

@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -28,7 +29,7 @@ from granian.wire.http2.codes import (
 from tests.apps.streams import BIG
 from tests.support.browser import chromium, needs_chromium
 from tests.support.certs import path as cert
-from tests.support.http2 import REQUEST, Server
+from tests.support.http2 import REQUEST, Http2Wire, Server
 from tests.support.servers import GranianServer
 
 INTERFACES = ["asgi", "rsgi", "wsgi"]
@@ -67,6 +68,15 @@ def secure():
         yield running
 
 
+def h2_wire(server):
+    """A raw client for a server, over TLS if that is what it speaks."""
+    context = None
+    if server.scheme == "https":
+        context = ssl.create_default_context(cafile=cert("ca"))
+        context.set_alpn_protocols(["h2"])
+    return Http2Wire(server.address, context)
+
+
 @needs("curl")
 def test_curl(server):
     assert run("curl", "-sS", "--http2-prior-knowledge", server.url) == b"hello"
@@ -100,6 +110,12 @@ def test_curl_over_tls(secure):
     assert version == b"2"
     assert json.loads(scope)["scheme"] == "https"
     assert run("curl", "-sS", "--cacert", cert("ca"), f"{url}/big") == BIG
+
+
+@needs("curl")
+def test_curl_shows_early_hints(asgi):
+    out = run("curl", "-sSi", "--http2-prior-knowledge", f"{asgi.url}/hints")
+    assert out.startswith(b"HTTP/2 103 \r\nlink: </style.css>; rel=preload\r\n\r\nHTTP/2 200 \r\n")
 
 
 @needs("nghttp")
@@ -139,8 +155,6 @@ def test_httpx(server):
 
 
 def test_httpx_over_tls(secure):
-    import ssl
-
     context = ssl.create_default_context(cafile=cert("ca"))
     with httpx.Client(http2=True, verify=context) as client:
         answer = client.get(f"https://localhost:{secure.port}/scope")
@@ -161,6 +175,19 @@ def test_node(asgi):
     request.end('n'.repeat(70000));
     """
     assert run("node", "-e", script, asgi.url).split() == [b"200", b"70000"]
+
+
+@pytest.mark.parametrize("over", ["clear text", "TLS"])
+def test_early_hints_come_early(over, asgi, secure):
+    """RFC 8297: while the application still waits for the body."""
+    with h2_wire(secure if over == "TLS" else asgi) as wire:
+        wire.request(1, "/hints", "POST", last=False)
+        wire.until(lambda: wire.heads(1))
+        assert wire.heads(1) == [[(b":status", b"103"), (b"link", b"</style.css>; rel=preload")]]
+        wire.data(1, b"body", last=True)
+        wire.until(lambda: wire.complete(1))
+        assert [dict(head)[b":status"] for head in wire.heads(1)] == [b"103", b"200"]
+        assert wire.body(1) == b"hello"
 
 
 @needs_chromium

@@ -1,16 +1,27 @@
-"""Both ends of an HTTP/2 connection without sockets: our session, and h2 as its client."""
+"""Both ends of an HTTP/2 connection without sockets: our session, and h2 as its client.
+
+And a client with a socket, frame by frame, that goes on where h2 would not.
+"""
+
+import socket
+import ssl
+import time
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from hpack import Decoder as PlainDecoder
 from hpack import Encoder
 
 from granian.plan import WorkerPlan
 from granian.wire.http2.codes import (
+    ACK,
+    DATA,
     END_HEADERS,
     END_STREAM,
     FRAME_HEADER,
     GOAWAY,
     HEADERS,
+    PING,
     PREFACE,
     RST_STREAM,
     SETTINGS,
@@ -167,3 +178,109 @@ class Client:
 
     def of(self, kind):
         return [event for event in self.events if isinstance(event, kind)]
+
+
+class Http2Wire:
+    """A raw HTTP/2 connection; a context manager.
+
+    Pings are answered unless ``answers_pings`` is False; windows are not given back, so bodies
+    are to be short.
+
+    Attributes:
+        frames: What came so far, as (kind, flags, stream, payload).
+        ended: The server has closed its side.
+    """
+
+    def __init__(self, address, context=None, wait=10.0):
+        self.sock = socket.create_connection(address, timeout=wait)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context is not None:
+            self.sock = context.wrap_socket(self.sock, server_hostname="localhost")
+            assert self.sock.selected_alpn_protocol() == "h2"
+        self.wait = wait
+        self.frames = []
+        self.ended = False
+        self.answers_pings = True
+        self._rest = b""
+        self._encoder, self._decoder = Encoder(), PlainDecoder()
+        self._heads = {}
+        self.sock.sendall(GREETING)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+    def request(self, number=1, path="/", method="GET", last=True):
+        """Send a request's head."""
+        fields = [(":method", method), (":scheme", "http"), (":path", path), (":authority", "x")]
+        flags = END_HEADERS | (END_STREAM if last else 0)
+        self.send(frame(HEADERS, flags, number, self._encoder.encode(fields)))
+
+    def data(self, number, octets, last=False):
+        """Send a piece of a request's body."""
+        self.send(frame(DATA, END_STREAM if last else 0, number, octets))
+
+    def send(self, octets):
+        self.sock.sendall(octets)
+
+    def until(self, condition):
+        """Read until ``condition()`` is true; return what it returned."""
+        deadline = time.monotonic() + self.wait
+        while True:
+            found = condition()
+            if found:
+                return found
+            assert not self.ended, f"ended after {self.frames[-5:]}"
+            assert time.monotonic() < deadline, f"waited in vain, have {self.frames[-5:]}"
+            self.step()
+
+    def step(self):
+        """Read once."""
+        try:
+            data = self.sock.recv(65_536)
+        except ssl.SSLEOFError:
+            data = b""
+        self.ended = not data
+        self._rest += data
+        while len(self._rest) >= 9:
+            high, low, kind, flags, number = FRAME_HEADER.unpack_from(self._rest)
+            end = 9 + (high << 16 | low)
+            if len(self._rest) < end:
+                break
+            payload, self._rest = self._rest[9:end], self._rest[end:]
+            self.frames.append((kind, flags, number, payload))
+            if kind == HEADERS:  # each once and in order: the table depends on it
+                fields = self._decoder.decode(payload, raw=True)
+                self._heads.setdefault(number, []).append(fields)
+            elif kind == SETTINGS and not flags & ACK:
+                self.send(frame(SETTINGS, ACK, 0))
+            elif kind == PING and not flags & ACK and self.answers_pings:
+                self.send(frame(PING, ACK, 0, payload))
+
+    def of(self, kind, number=0):
+        """The frames of a kind that came on a stream."""
+        return [found for found in self.frames if found[0] == kind and found[2] == number]
+
+    def heads(self, number):
+        """The field sections that came on a stream: interim responses, the final one, trailers."""
+        return self._heads.get(number, [])
+
+    def body(self, number):
+        """The content that came on a stream."""
+        return b"".join(found[3] for found in self.of(DATA, number))
+
+    def complete(self, number):
+        """Tell that the server has ended its half of a stream as it should."""
+        return any(
+            found[0] in (HEADERS, DATA) and found[2] == number and found[1] & END_STREAM
+            for found in self.frames
+        )
+
+    def goaways(self):
+        """What came in GOAWAY frames, as (last stream, code)."""
+        return [
+            (int.from_bytes(found[3][:4], "big"), int.from_bytes(found[3][4:8], "big"))
+            for found in self.of(GOAWAY)
+        ]
