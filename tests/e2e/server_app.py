@@ -42,6 +42,9 @@ async def app(scope, receive, send):
     elif path == "/stream":
         await _stream(send, receive)
         return
+    elif path == "/talk":
+        await _talk(send, receive)
+        return
     elif path == "/eat":
         kept.append(b"x" * 50_000_000)
     headers = [(b"content-length", b"%d" % len(body))]
@@ -87,6 +90,20 @@ async def _stream(send, receive):
         await send({"type": "http.response.body", "body": b"data: x\n\n", "more_body": True})
         await asyncio.wait([gone], timeout=0.05)
     print("stream told", flush=True)
+
+
+async def _talk(send, receive):
+    """Answer each piece of the request as it comes."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            print("talk broken off", flush=True)
+            return
+        more = message["more_body"]
+        await send({"type": "http.response.body", "body": message["body"], "more_body": more})
+        if not more:
+            return
 
 
 async def _gone(receive):

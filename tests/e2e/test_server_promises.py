@@ -6,6 +6,7 @@ import re
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -13,7 +14,10 @@ import time
 
 import pytest
 
+from granian.wire.http2.codes import ACK, NO_ERROR, PING, RST_STREAM, STREAM_ID_MAX, frame
 from tests.e2e.test_server_life import APP, get, request
+from tests.support.certs import path as cert
+from tests.support.http2 import Http2Wire
 from tests.support.load import GET
 from tests.support.servers import GranianServer, wait_until
 from tests.support.wire import Wire
@@ -68,6 +72,52 @@ class TestHttp2:
             assert [1 for kind, flags, stream, _ in frames if stream == 1 and flags & END_STREAM]
             if number == signal.SIGTERM:
                 assert server.wait() == 0
+
+    @pytest.mark.parametrize("over", ["clear text", "TLS"])
+    def test_reload_during_a_stream(self, over):
+        """The old worker says what it still serves, and serves it; all else is the new one's."""
+        options, context = {}, None
+        if over == "TLS":
+            options = {"ssl_certificate": cert("server"), "ssl_keyfile": cert("server-key")}
+            context = ssl.create_default_context(cafile=cert("ca"))
+            context.set_alpn_protocols(["h2"])
+        with GranianServer(APP, workers=1, respawn_interval=0.2, **options) as server:
+            [old] = server.worker_pids
+            with Http2Wire(server.address, context) as wire:
+                wire.answers_pings = False
+                wire.request(1, "/talk", "POST", last=False)
+                wire.data(1, b"one ")
+                wire.until(lambda: wire.body(1) == b"one ")
+                server.send_signal(signal.SIGHUP)
+                wire.until(wire.goaways)
+                assert wire.goaways() == [(STREAM_ID_MAX, NO_ERROR)]
+                # The client cannot have known: what it sends until the ping is answered counts.
+                wire.request(3, "/pid")
+                wire.until(lambda: wire.complete(3))
+                assert wire.body(3) == b"%d" % old
+                [(_, _, _, ping)] = wire.of(PING)
+                wire.send(frame(PING, ACK, 0, ping))
+                wire.until(lambda: len(wire.goaways()) == 2)
+                assert wire.goaways()[-1] == (3, NO_ERROR)
+                wire.request(5, "/pid")  # beyond the last: not answered, and no offence
+                with Http2Wire(server.address, context) as another:
+                    another.request(1, "/pid")
+                    another.until(lambda: another.complete(1))
+                    assert another.body(1) == b"%d" % server.worker_pids[0]
+                    assert server.worker_pids[0] != old
+                wire.data(1, b"two ")
+                wire.until(lambda: wire.body(1) == b"one two ")
+                wire.data(1, b"three", last=True)
+                wire.until(lambda: wire.ended)
+                assert wire.body(1) == b"one two three"
+                assert wire.complete(1)
+                assert not [
+                    found for found in wire.frames if found[0] == RST_STREAM or found[2] == 5
+                ]
+                assert len(wire.goaways()) == 2
+            server.wait_line("Stopped old worker-1")
+            assert "talk broken off" not in server.lines
+            assert server.stop() == 0
 
 
 class TestWebsockets:
