@@ -411,6 +411,16 @@ class Connection:
         """
         raise NotImplementedError
 
+    def half_close(self, seconds: float) -> bool:
+        """Say that nothing more comes, and hear the peer out for so long; False if it has gone."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            return False
+        self.watch(READ)
+        self.arm(seconds)
+        return True
+
     def reset(self) -> None:
         """Close so that the peer sees an error, not an end."""
         try:

@@ -19,7 +19,6 @@ Phases::
 
 import fcntl
 import os
-import socket
 import termios
 from typing import TYPE_CHECKING, Any, Optional, Tuple
 
@@ -710,15 +709,8 @@ class Http1Connection(Connection):
         whole = whole and not _has_unacknowledged(self.fd)
         self._body_open = self._plain = False
         self.phase = CLOSED
-        if not (self._ended or whole):
-            try:
-                self.sock.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass  # the peer has gone: there is nobody to wait for
-            else:
-                self.phase = LINGER
-                self.watch(READ)
-                self.arm(self.runtime.linger_time)
+        if not (self._ended or whole) and self.half_close(self.runtime.linger_time):
+            self.phase = LINGER
         try:
             if handler is not None and not self._ended:
                 handler.on_disconnect()

@@ -15,7 +15,6 @@ Phases::
 """
 
 import os
-import socket
 import threading
 from typing import TYPE_CHECKING, Any, Optional, Set, Tuple
 
@@ -355,14 +354,9 @@ class Http2Connection(Connection):
     def linger(self) -> None:
         """See ``Connection.linger``: the peer should read the GOAWAY before it sees the end."""
         self.phase = LINGER
-        try:
-            self.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            self.lose()
-            return
-        self.watch(READ)
         # A peer that was asked to leave has little on its way; one at fault may be flooding.
-        self.arm(self.runtime.linger_time if self.session.code else _PARTING_TIME)
+        if not self.half_close(self.runtime.linger_time if self.session.code else _PARTING_TIME):
+            self.lose()
 
     def on_lost(self) -> None:
         """Break every stream, and let go of the session: it refers back to us.

@@ -357,13 +357,8 @@ class WebsocketConnection(Connection):
     def linger(self) -> None:
         """See ``Connection.linger``."""
         self.phase = LINGER
-        try:
-            self.sock.shutdown(socket.SHUT_WR)
-        except OSError:
+        if not self.half_close(self.runtime.linger_time):
             self.lose()
-        else:
-            self.watch(READ)
-            self.arm(self.runtime.linger_time)
 
     def on_hangup(self) -> None:
         """Keep what a peer sent before it left, for an application that is still busy."""

@@ -415,6 +415,22 @@ def test_the_application_can_be_told_before_the_end():
     assert connection.log == ["told"]
 
 
+def test_a_half_closed_peer_is_heard_out_for_so_long():
+    connection = make()
+    connection.watch(0)
+    assert connection.half_close(5.0)
+    assert connection.sock.half_closed
+    assert connection.events == READ
+    assert connection.deadline == connection.poller.now + 5.0
+
+
+def test_a_peer_that_has_gone_cannot_be_half_closed():
+    connection = make()
+    connection.sock.close()
+    assert not connection.half_close(5.0)
+    assert connection.deadline == NEVER
+
+
 def test_a_protocol_must_define_its_part():
     bare = Connection(Newcomer(ScriptedSocket(), None, None), make().runtime)
     for name in ("on_readable", "on_drained", "on_deadline", "on_lost", "drain", "linger"):
