@@ -166,6 +166,47 @@ def test_a_session_is_resumed(server):
         assert sock.session_reused
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_opens_no_door_but_the_one_it_was_made_at(version):
+    """Row 99 (CVE-2025-23419): resuming elsewhere is no way round a client certificate.
+
+    A server has one context for all it listens on, so two listeners with different settings are
+    two servers; these share a process, and so all that OpenSSL shares.
+    """
+    files = cert("server"), cert("server-key")
+    unlocked = TlsPlan(*files, protocol_min="tls1.2")
+    locked = unlocked._replace(ca=cert("ca"), client_verify=True)
+
+    def ask(server, made, session=None):
+        raw = socket.create_connection(server.address, timeout=5)
+        with made.wrap_socket(raw, server_hostname="localhost", session=session) as sock:
+            assert sock.version() == f"TLSv1.{version - ssl.TLSVersion.TLSv1_2 + 2}"
+            sock.sendall(b"GET /scope HTTP/1.1\r\nhost: a\r\n\r\n")
+            got = sock.recv(65_536)  # brings the tickets of TLS 1.3, or the refusal
+            facts = json.loads(got.partition(b"\r\n\r\n")[2])["tls"]
+            return facts["client_cert_name"], sock.session_reused, sock.session
+
+    with EngineServer(streams.asgi, tls=unlocked) as open_door, EngineServer(
+        streams.asgi, tls=locked
+    ) as closed_door:
+        nobody = context(maximum_version=version)
+        assert ask(open_door, nobody)[:2] == (None, False)
+        session = ask(open_door, nobody)[2]
+        assert ask(open_door, nobody, session)[:2] == (None, True)
+        session = ask(open_door, nobody)[2]
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            ask(closed_door, nobody, session)
+
+        somebody = context(maximum_version=version)
+        somebody.load_cert_chain(cert("client"), cert("client-key"))
+        name, reused, session = ask(closed_door, somebody)
+        assert (name.startswith("CN=client"), reused) == (True, False)
+        # At its own door it is who it was, and at the other it is nobody.
+        assert ask(closed_door, somebody, session)[:2] == (name, True)
+        session = ask(closed_door, somebody)[2]
+        assert ask(open_door, somebody, session)[:2] == (None, False)
+
+
 @needs_openssl
 def test_openssl_renegotiation_and_alpn(server):
     def s_client(*more, data=b""):
