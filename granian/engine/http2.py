@@ -344,7 +344,7 @@ class Http2Connection(Connection):
 
     def _end(self) -> None:
         """Close after what is unsent."""
-        if self.session.code != 0:
+        if self.session.code != 0 and not self.closing:
             self.counters.connections_err += 1
         if self.out_size or self.gathered:
             self.closing = True

@@ -198,6 +198,20 @@ def test_a_fault_says_goaway_and_lingers(runtime):
     assert runtime.counters.connections_err == 1
 
 
+def test_a_fault_is_counted_once_however_long_its_goaway_takes(runtime):
+    connection = greeted(runtime)
+    connection.sock.room = 5
+    connection.sock.feed(frame(PING, 0, 1, bytes(8)))
+    connection.on_readable()
+    assert connection.out_size
+    connection.flush()
+    assert runtime.counters.connections_err == 1
+    connection.sock.room = None
+    connection.on_writable()
+    assert connection.phase == LINGER
+    assert runtime.counters.connections_err == 1
+
+
 def test_a_peer_that_does_not_read_is_not_read_from_and_reset_in_the_end():
     runtime = ScriptedRuntime(lambda responder, *_: responder.respond(200, [], b"x" * 60_000))
     connection = greeted(runtime)
