@@ -94,8 +94,9 @@ class Poller(selectors.BaseSelector):
         gathering: Answers may wait for the end of the turn; a connection that keeps one back
             says so with ``gather``.
         gather: Takes a connection whose answer waits.
-        followers_wait: Whoever sends without waiting sets ``gathering`` to it: between two turns,
-            in the loop's callbacks, the first answer leaves at once and the others together.
+        followers_wait: Set between two turns, while the loop's callbacks run: who sends without
+            waiting then sets ``gathering``, so that the first answer leaves at once and the others
+            together.
         welcome: Makes a connection of a newcomer and serves it.
         on_second: Called with ``now`` about once a second while something happens.
     """
