@@ -7,13 +7,15 @@ stay silent, and takes back those that a blocked runtime cannot serve.
 
 import errno
 import logging
+import select
 import selectors
 import socket
 import sys
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, List, Optional, Sequence, Tuple
+from socket import SocketType
+from typing import TYPE_CHECKING, Any, Container, Deque, List, Optional, Sequence, Tuple
 
 from .._typing import Address
 from .poller import Newcomer
@@ -29,6 +31,9 @@ _STUCK = 0.02  # seconds in one turn after which a runtime gets no new sockets i
 _LATE = 0.01  # seconds in one turn after which another worker should take who waits
 _GATHER = 0.001  # seconds in which connections gather while every runtime is busy
 _PAUSE = 0.2  # seconds without accepting when descriptors or memory ran out
+
+_DEFERRED = 1  # seconds for which Linux keeps to itself who has not said anything yet
+_CROSSING = 0.01  # seconds at the end in which the request of such a one may still come
 
 _GRACE_TICK = 0.05  # seconds between two looks at who has spoken, while the last ones may
 
@@ -47,10 +52,11 @@ class Listener:
         set_options: Connections do not inherit the listener's options here.
     """
 
-    __slots__ = ("address", "set_options", "sock")
+    __slots__ = ("_kind", "address", "set_options", "sock")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self._kind = int(sock.family), int(sock.type), sock.proto
         sock.setblocking(False)
         name = sock.getsockname()
         self.address: Optional[Address] = None
@@ -61,7 +67,21 @@ class Listener:
         if name[0] not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
             self.address = name[:2]
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_DEFER_ACCEPT"):
+            # Who says nothing yet costs the worker nothing, and who is accepted has a request.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _DEFERRED)
         self.set_options = not sys.platform.startswith("linux")
+
+    def accept(self) -> Tuple[Any, Any]:
+        """Accept one connection as ``socket.accept`` does, without its Python half.
+
+        Returns:
+            A non-blocking ``socket.SocketType``, and the peer's address.
+        """
+        fd, client = self.sock._accept()  # type: ignore[attr-defined]
+        sock = SocketType(*self._kind, fd)
+        sock.setblocking(False)
+        return sock, client
 
 
 class Acceptor(threading.Thread):
@@ -91,6 +111,7 @@ class Acceptor(threading.Thread):
         super().__init__(name="granian-acceptor", daemon=True)
         self._listeners = [Listener(sock) for sock in sockets]
         self._runtimes = list(runtimes)
+        self._greets_ready = all(runtime.poller.greets_ready for runtime in self._runtimes)
         self._alone = len(self._runtimes) == 1
         self._limit = limit
         self._silence = silence
@@ -148,8 +169,10 @@ class Acceptor(threading.Thread):
         """Let go of the listeners, then of those who were accepted and have said nothing."""
         if self._listening:
             # What waits in the backlog may have been sent already, and is lost with the socket.
-            for listener in self._listeners:
-                self._accept(listener)
+            end = time.monotonic() + _CROSSING
+            while time.monotonic() < end:
+                if not sum(self._accept(listener) for listener in self._listeners):
+                    time.sleep(_CROSSING / 4)
         self._listen(False)
         self.listening_ended.set()
         began = time.monotonic()
@@ -212,27 +235,42 @@ class Acceptor(threading.Thread):
             else:
                 self._selector.unregister(listener.sock)
 
-    def _accept(self, listener: Listener) -> None:
-        accept = listener.sock.accept
+    def _accept(self, listener: Listener) -> bool:
+        """Accept a batch of those who wait, as far as there is room; tell whether more may wait."""
+        accept = listener.accept
         room = self._room()
         if room <= 0:
             # Full, and somebody waits: who has been silent or idle longest makes room.
             if not self._shed():
                 self._ask_at = time.monotonic() + _PAUSE
                 self._listen(False)
-                return
+                return False
             room = 1
+        more = True
+        accepted: List[Tuple[socket.socket, Any]] = []
         for _ in range(min(room, _BATCH)):
             try:
-                sock, client = accept()
+                accepted.append(accept())
             except (BlockingIOError, InterruptedError):
-                return
+                more = False
+                break
             except OSError as error:
                 if error.errno in _EXHAUSTED:
                     self._pause(error)
-                    return
-                continue  # this one was dead before it was accepted; the next may live
-            self._offer(listener, sock, client)
+                    more = False
+                    break
+                # this one was dead before it was accepted; the next may live
+        # Many at once have mostly spoken by now: to ask once costs less than to watch each.
+        ready = _find_ready(accepted) if self._greets_ready and len(accepted) > 1 else ()
+        now = time.monotonic()
+        called: List[Runtime] = []
+        for sock, client in accepted:
+            runtime = self._offer(listener, sock, client, sock.fileno() in ready, now)
+            if runtime is not None and runtime not in called:
+                called.append(runtime)
+        for runtime in called:
+            runtime.post(_nothing)
+        return more and bool(accepted)
 
     def _forget_spoken(self) -> None:
         """Drop what no longer needs to be watched for silence."""
@@ -248,22 +286,27 @@ class Acceptor(threading.Thread):
             self._silent = deque(filter(_is_silent, silent))
             self._sweep = max(_SWEEP, len(self._silent))
 
-    def _offer(self, listener: Listener, sock: socket.socket, client: Any) -> None:
+    def _offer(
+        self, listener: Listener, sock: socket.socket, client: Any, ready: bool, now: float
+    ) -> "Optional[Runtime]":
+        """Offer a socket to a runtime; return the runtime if it has to be told."""
         runtime = self._runtimes[0] if self._alone else self._choose()
         try:
-            sock.setblocking(False)
             if listener.set_options:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             server = listener.address or sock.getsockname()[:2]
             newcomer = Newcomer(sock, client[:2] if client else None, server)
-            runtime.poller.offer(newcomer)
+            if ready:
+                runtime.poller.offer_ready(newcomer)
+            else:
+                runtime.poller.offer(newcomer)
         except (OSError, ValueError):  # ValueError: the runtime has ended
             sock.close()
-            return
-        now = time.monotonic()
+            return None
         if runtime.poller.busy_since and not self._alone:
             self._look_at = self._look_at or now + _STUCK
         self._silent.append((now + self._silence, runtime, newcomer))
+        return runtime if ready else None
 
     def _take_back(self, now: float) -> None:
         """Give those who wait for a runtime that is stuck to one that is not."""
@@ -353,6 +396,14 @@ def _load(runtime: "Runtime") -> int:
 def _is_silent(entry: "Tuple[float, Runtime, Newcomer]") -> bool:
     _, runtime, newcomer = entry
     return runtime.poller.newcomers.get(newcomer.fd) is newcomer
+
+
+def _find_ready(accepted: List[Tuple[socket.socket, Any]]) -> Container[int]:
+    """Return the descriptors of those that can be read from now."""
+    poll = select.poll()
+    for sock, _ in accepted:
+        poll.register(sock, select.POLLIN)
+    return {fd for fd, _ in poll.poll(0)}
 
 
 def _has_spoken(sock: socket.socket) -> bool:

@@ -792,7 +792,9 @@ class Http1Connection(Connection):
 
 def _has_unacknowledged(fd: int) -> bool:
     """Tell whether the kernel still holds octets that the peer has not acknowledged."""
+    count = bytearray(4)  # what can be written to is taken at once; octets are tried for it first
     try:
-        return fcntl.ioctl(fd, termios.TIOCOUTQ, _NOTHING) != _NOTHING
+        fcntl.ioctl(fd, termios.TIOCOUTQ, count)
+        return count != _NOTHING
     except OSError:
         return False

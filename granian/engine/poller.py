@@ -16,6 +16,8 @@ with the next turn; for a while after callbacks of ``_SLOW`` none of them waits.
 The acceptor *offers* sockets from its own thread: it enters them into ``newcomers`` and into the
 kernel's interest list. To pop an entry from ``newcomers`` is to own the socket, so the runtime
 that sees its first octets and the acceptor that finds it silent too long can never both have it.
+Those that have spoken before they are offered are welcomed in the next turn, and enter the
+interest list only if they outlive it: most that ask for one exchange never do.
 """
 
 import logging
@@ -23,7 +25,8 @@ import select
 import selectors
 import socket
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Tuple
+from collections import deque
+from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Protocol, Set, Tuple
 
 from .._typing import Address
 from .deadlines import NEVER, Deadlines
@@ -99,7 +102,10 @@ class Poller(selectors.BaseSelector):
             together.
         welcome: Makes a connection of a newcomer and serves it.
         on_second: Called with ``now`` about once a second while something happens.
+        greets_ready: Takes newcomers by ``offer_ready``.
     """
+
+    greets_ready = False
 
     def __init__(
         self,
@@ -176,6 +182,10 @@ class Poller(selectors.BaseSelector):
         """Give a connected, non-blocking socket to this poller's thread."""
         self.newcomers[newcomer.fd] = newcomer
         self._watch_new(newcomer.fd, READ)
+
+    def offer_ready(self, newcomer: Newcomer) -> None:
+        """Give a socket whose first octets have arrived; the thread is to be woken then."""
+        raise NotImplementedError
 
     def withdraw(self, newcomer: Newcomer) -> bool:
         """Take a newcomer back; False if its first octets were quicker."""
@@ -275,6 +285,10 @@ class Poller(selectors.BaseSelector):
             newcomer = self.newcomers.pop(fd)
         except KeyError:
             return False
+        self._welcome(newcomer, fd)
+        return True
+
+    def _welcome(self, newcomer: Newcomer, fd: int) -> None:
         try:
             self.welcome(newcomer)
         except Exception:
@@ -287,7 +301,6 @@ class Poller(selectors.BaseSelector):
                 if newcomer.sock.fileno() == fd:
                     self._unwatch(fd)
                     newcomer.sock.close()
-        return True
 
     def _fail(self, connection: Any) -> None:
         """Close a connection whose code failed, and say so once: its thread serves the others."""
@@ -319,6 +332,7 @@ class Poller(selectors.BaseSelector):
 class EpollPoller(Poller):
     """The poller on Linux: one ``epoll_wait`` per turn, no object per event."""
 
+    greets_ready = True
     _ERROR = 0x8 | 0x10  # EPOLLERR, EPOLLHUP: reported whatever is watched
     _GONE = 0x2000  # EPOLLRDHUP: the peer's end, seen without reading
 
@@ -331,6 +345,46 @@ class EpollPoller(Poller):
         super().__init__(welcome, on_second, clock)
         self._epoll = select.epoll()
         self._poll = self._epoll.poll
+        self._ready: Deque[Newcomer] = deque()
+        self._unwatched: Set[int] = set()
+
+    def offer_ready(self, newcomer: Newcomer) -> None:
+        """See ``Poller.offer_ready``; it is watched after its first turn, if it is still there."""
+        if self._epoll.closed:
+            raise ValueError("the poller is closed")
+        self.newcomers[newcomer.fd] = newcomer
+        self._ready.append(newcomer)
+
+    def _greet_ready(self, since: float) -> None:
+        """End a turn with those who were offered with their first octets at hand."""
+        ready = self._ready
+        gathered = self._gathered
+        for _ in range(len(ready)):  # who comes meanwhile has the next turn
+            newcomer = ready.popleft()
+            fd = newcomer.fd
+            try:
+                taken = self.newcomers.pop(fd)
+            except KeyError:
+                continue  # the acceptor has withdrawn it
+            if taken is not newcomer:
+                # Withdrawn and closed, and the descriptor given out again since.
+                self.newcomers[fd] = taken
+                continue
+            self._unwatched.add(fd)
+            self._welcome(newcomer, fd)
+            if gathered:
+                after = self._clock()
+                if after - since > _WAIT or len(gathered) >= MOST:
+                    self._send_late(since, after)
+                    since = after
+        self.send_gathered()
+        # Who was served to the end, as most are that ask for it, was never watched.
+        while self._unwatched:
+            fd = self._unwatched.pop()
+            try:
+                self._epoll.register(fd, self._mask(self.connections[fd].events))
+            except OSError:
+                self._fail(self.connections[fd])
 
     def fileno(self) -> int:
         """Return the descriptor of the interest list."""
@@ -349,8 +403,6 @@ class EpollPoller(Poller):
                 check = heap[0][0] - self.now
                 if timeout is None or check < timeout:
                     timeout = check if check > 0.0 else 0.0
-            elif timeout is None:
-                timeout = -1
         events = self._poll(timeout, MOST)
         # The next lines are ``_woke``, in line.
         now = self.now = self.busy_since = self._clock()
@@ -360,7 +412,7 @@ class EpollPoller(Poller):
         foreign: Ready = []
         connections = self.connections
         since = now
-        self.gathering = len(events) > 1 and now >= self._prompt_until
+        self.gathering = len(events) + len(self._ready) > 1 and now >= self._prompt_until
         self.followers_wait = False
         for fd, event in events:
             try:
@@ -381,7 +433,9 @@ class EpollPoller(Poller):
                 if after - since > _WAIT:
                     self._send_late(since, after)
                     since = after
-        if gathered:
+        if self._ready:
+            self._greet_ready(since)
+        elif gathered:
             self.send_gathered()
         self.gathering = False
         heap = self.deadlines.heap
@@ -411,9 +465,13 @@ class EpollPoller(Poller):
         self._epoll.register(fd, self._mask(events))
 
     def _watch_again(self, fd: int, events: int) -> None:
-        self._epoll.modify(fd, self._mask(events))
+        if fd not in self._unwatched:
+            self._epoll.modify(fd, self._mask(events))
 
     def _unwatch(self, fd: int) -> None:
+        if fd in self._unwatched:
+            self._unwatched.discard(fd)
+            return
         try:
             self._epoll.unregister(fd)
         except (OSError, ValueError):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import socket
 
 import pytest
@@ -11,6 +12,8 @@ from granian.engine.acceptor import Acceptor
 from granian.engine.poller import create_poller
 from granian.engine.wakeup import Wakeup
 from tests.support.fakes import FakeClock
+
+linux = pytest.mark.skipif(not hasattr(select, "epoll"), reason="needs epoll")
 
 
 class Runtime:
@@ -71,11 +74,11 @@ class FailingListener:
         self.sock = sock
         self.numbers = list(numbers)
 
-    def accept(self):
+    def _accept(self):
         if self.numbers:
             number = self.numbers.pop(0)
             raise OSError(number, os.strerror(number))
-        return self.sock.accept()
+        return self.sock._accept()
 
     def fileno(self):
         return self.sock.fileno()
@@ -131,6 +134,18 @@ def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
     return clock
+
+
+@pytest.fixture(autouse=True)
+def prompt(request, monkeypatch):
+    """Have the kernel hold nobody back, but in the tests that are about that."""
+    if "deferred" not in request.fixturenames:
+        monkeypatch.setattr(module, "_DEFERRED", 0)
+
+
+@pytest.fixture
+def deferred():
+    """Leave to the kernel what it does."""
 
 
 @pytest.fixture
@@ -357,7 +372,7 @@ def test_who_is_silent_gives_way_to_who_knocks(door, clock):
     one.turn()
     assert is_closed(silent)
     assert len(one.newcomers) == 2
-    assert one.runtime.posted == []
+    assert "shed_idle" not in one.runtime.posted
 
 
 def test_who_has_just_come_may_be_silent_for_a_moment(door):
@@ -493,6 +508,61 @@ def test_a_connection_that_cannot_be_watched_is_closed(door, monkeypatch):
     one.turn()
 
 
+# who has spoken
+
+
+@linux
+def test_of_many_those_who_have_spoken_are_served_without_being_watched(door):
+    one = door()
+    one.connect(2, b"x")
+    silent = one.connect()
+    one.turn()
+    assert len(one.newcomers) == 3
+    assert one.runtime.posted == ["_nothing"], "told once for all of them"
+    assert len(one.runtime.poller._ready) == 2
+    assert silent.getsockname() not in [each.client for each in one.runtime.poller._ready]
+
+
+@linux
+def test_every_runtime_that_got_some_is_told(door):
+    one = door(runtimes=3)
+    one.connect(5, b"x")
+    one.turn()
+    assert [runtime.posted for runtime in one.runtimes] == [["_nothing"]] * 3
+
+
+def test_one_alone_is_watched(door):
+    one = door()
+    one.connect(1, b"x")
+    one.turn()
+    assert len(one.newcomers) == 1
+    assert one.runtime.posted == []
+
+
+@linux
+def test_one_who_has_spoken_can_be_taken_back(door, clock):
+    one = door(runtimes=2)
+    one.connect(4, b"x")
+    one.runtimes[0].poller.busy_since = clock.now - 0.001
+    one.turn()
+    assert [len(runtime.newcomers) for runtime in one.runtimes] == [2, 2]
+    clock.advance(module._STUCK)
+    one.turn()
+    assert [len(runtime.newcomers) for runtime in one.runtimes] == [0, 4]
+
+
+@linux
+def test_the_kernel_holds_back_who_says_nothing(deferred, door):
+    one = door()
+    silent = one.connect()
+    client = one.connect(data=b"x")
+    one.turn()
+    assert [each.client for each in one.newcomers] == [client.getsockname()]
+    silent.sendall(b"x")
+    one.turn()
+    assert len(one.newcomers) == 2
+
+
 # the thread
 
 
@@ -537,6 +607,37 @@ def test_what_waits_in_the_backlog_is_accepted_before_the_end(running):
     (newcomer,) = running.newcomers
     assert newcomer.client == client.getsockname()
     assert newcomer.sock.fileno() >= 0, "it has spoken: the runtime will serve it"
+
+
+@linux
+def test_a_request_that_crosses_the_end_is_accepted(deferred, running, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    client = running.connect()
+    running.acceptor._listen(True)
+    monkeypatch.setattr(clock, "sleep", lambda _: client.sendall(b"x") or clock.advance(0.004))
+    running.acceptor._leave()
+    (newcomer,) = running.newcomers
+    assert newcomer.client == client.getsockname()
+    assert newcomer.sock.fileno() >= 0
+
+
+def test_a_backlog_of_several_batches_is_accepted_at_the_end(running, monkeypatch):
+    monkeypatch.setattr(module, "_BATCH", 3)
+    running.connect(10, b"x")
+    running.acceptor._listen(True)
+    running.acceptor._leave()
+    assert len(running.newcomers) == 10
+
+
+def test_a_listener_that_fails_for_good_does_not_hold_up_the_end(running, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    running.acceptor._listen(True)
+    running.fail_with(*[errno.EINVAL] * 10_000)
+    running.acceptor._leave()
+    assert running.acceptor.listening_ended.is_set()
+    assert clock.now >= module._CROSSING
 
 
 def test_a_runtime_that_has_stopped_serves_nobody(running):

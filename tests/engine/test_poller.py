@@ -503,6 +503,184 @@ def test_signals_do_not_break_a_wait(room):
         signal.signal(signal.SIGALRM, previous)
 
 
+# newcomers that have spoken
+
+
+class Interest:
+    """An interest list that writes down what is asked of it."""
+
+    def __init__(self, epoll, log):
+        self.epoll = epoll
+        self.log = log
+        self.closed = False
+
+    def register(self, fd, mask):
+        self.log.append(("register", fd, mask))
+        self.epoll.register(fd, mask)
+
+    def modify(self, fd, mask):
+        self.log.append(("modify", fd, mask))
+        self.epoll.modify(fd, mask)
+
+    def unregister(self, fd):
+        self.log.append(("unregister", fd))
+        self.epoll.unregister(fd)
+
+    def close(self):
+        self.epoll.close()
+
+
+class Spoken(Room):
+    """A room whose newcomers are welcomed as recorders, in the order of ``made``."""
+
+    def __init__(self):
+        super().__init__(EpollPoller)
+        self.made = []
+        self.welcome = self.make
+
+    def make(self, newcomer):
+        connection = Recorder(newcomer.sock)
+        connection.events = READ
+        self.made.append(connection)
+        self.poller.replace(connection)
+
+    def ready(self, data=b"x"):
+        ours, theirs = self.pair()
+        theirs.send(data)
+        newcomer = Newcomer(ours, ("peer", 1), ("self", 2))
+        self.poller.offer_ready(newcomer)
+        return newcomer, theirs
+
+
+@pytest.fixture
+def spoken():
+    if EpollPoller not in KINDS:
+        pytest.skip("needs epoll")
+    room = Spoken()
+    yield room
+    for sock in room.sockets:
+        sock.close()
+    room.poller.close()
+
+
+def test_who_has_spoken_is_welcomed_in_the_next_turn_and_watched_from_its_end(spoken):
+    newcomer, _ = spoken.ready()
+    assert spoken.poller.newcomers == {newcomer.fd: newcomer}
+    spoken.poller.select(0)
+    (connection,) = spoken.made
+    assert (spoken.poller.newcomers, connection.take()) == ({}, [])
+    spoken.poller.select(0)
+    assert connection.take() == ["readable"]
+
+
+def test_who_is_served_to_the_end_was_never_watched(spoken, monkeypatch):
+    watched = []
+    monkeypatch.setattr(spoken.poller, "_epoll", Interest(spoken.poller._epoll, watched))
+
+    def serve(newcomer):
+        spoken.make(newcomer)
+        spoken.poller.forget(spoken.made[0])
+        newcomer.sock.close()
+
+    spoken.welcome = serve
+    spoken.ready()
+    spoken.poller.select(0)
+    assert watched == []
+
+
+def test_what_it_asked_for_meanwhile_is_watched_then(spoken, monkeypatch):
+    watched = []
+    monkeypatch.setattr(spoken.poller, "_epoll", Interest(spoken.poller._epoll, watched))
+
+    def serve(newcomer):
+        spoken.make(newcomer)
+        spoken.made[0].events = READ | WRITE
+        spoken.poller.watch(spoken.made[0], READ | WRITE)
+
+    spoken.welcome = serve
+    newcomer, _ = spoken.ready()
+    spoken.poller.select(0)
+    assert watched == [("register", newcomer.fd, 1 | 4)]
+    spoken.poller.watch(spoken.made[0], READ)
+    assert watched[1:] == [("modify", newcomer.fd, 1)]
+
+
+def test_who_has_spoken_and_was_withdrawn_is_not_welcomed(spoken):
+    newcomer, _ = spoken.ready()
+    assert spoken.poller.withdraw(newcomer) is True
+    spoken.poller.select(0)
+    assert spoken.made == []
+
+
+def test_a_withdrawn_one_does_not_take_its_descriptors_next_owner_along(spoken):
+    withdrawn, _ = spoken.ready()
+    spoken.poller.withdraw(withdrawn)
+    other = Newcomer(withdrawn.sock, None, None)
+    spoken.poller.offer(other)
+    spoken.poller._greet_ready(0.0)
+    assert spoken.made == []
+    assert spoken.poller.newcomers == {other.fd: other}
+
+
+def test_who_comes_while_others_are_welcomed_has_the_next_turn(spoken):
+    def serve(newcomer):
+        spoken.make(newcomer)
+        if len(spoken.made) < 3:
+            spoken.ready()
+
+    spoken.welcome = serve
+    spoken.ready()
+    spoken.poller._greet_ready(0.0)
+    assert len(spoken.made) == 1
+
+
+def test_the_answers_of_many_newcomers_leave_together(spoken):
+    spoken.poller.select(0)
+    spoken.clock.advance(module._CAUTION * module._LONG)
+    seen = []
+    spoken.welcome = lambda newcomer: (
+        spoken.make(newcomer),
+        seen.append(spoken.poller.gathering),
+    )
+    spoken.ready()
+    spoken.ready()
+    spoken.poller.select(0)
+    assert seen == [True, True]
+    spoken.ready()
+    spoken.poller.select(0)  # with the two others, which are still readable
+    assert seen == [True, True, True]
+
+
+def test_one_that_cannot_be_watched_is_lost(spoken, monkeypatch, caplog):
+    class Full(Interest):
+        def register(self, fd, mask):
+            raise OSError(28, "No space left on device")
+
+    spoken.ready()
+    monkeypatch.setattr(spoken.poller, "_epoll", Full(spoken.poller._epoll, []))
+    spoken.poller.select(0)
+    assert spoken.made[0].take() == ["lose"]
+    assert caplog.text.count("A connection failed in the server") == 1
+
+
+@pytest.mark.parametrize("error", [OSError, MemoryError, ValueError])
+def test_one_that_has_spoken_and_cannot_be_served_is_closed(spoken, error):
+    def welcome(newcomer):
+        raise error
+
+    spoken.welcome = welcome
+    newcomer, _ = spoken.ready()
+    spoken.poller.select(0)
+    assert newcomer.sock.fileno() == -1
+    assert spoken.poller.select(0) == []
+
+
+def test_a_closed_poller_takes_nobody(spoken):
+    spoken.poller.close()
+    with pytest.raises(ValueError, match="closed"):
+        spoken.ready()
+
+
 # answers of one turn
 
 

@@ -72,6 +72,9 @@ class Serving:
         self.listener.listen(64)
         plan.setdefault("interface", "asginl")
         self.engine = Engine(WorkerPlan(loop="asyncio", **plan), target, [self.listener])
+        if hasattr(socket, "TCP_DEFER_ACCEPT"):
+            # Else the kernel would hold back for a second who is silent.
+            self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 0)
 
     def __enter__(self):
         self.engine.start()
