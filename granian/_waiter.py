@@ -4,15 +4,15 @@ A task that waits for a future is woken through ``call_soon``: one handle, one t
 several microseconds after the octets were read. ``Waiter.fire`` runs the task at once instead,
 in its own context, because the poller's stack is as good a place for a task as the loop's.
 
-Everything else is the future of asyncio, by inheritance: cancellation, exceptions, several
-callbacks, ``wait_for`` and ``gather``. Only one thing is kept apart: the callback of a single
-waiting task, which is recognised by the context it brings. Of a loop's own thread only. Imports
-asyncio, so a worker that serves WSGI must not import it.
+Everything else of a waiter is the future of asyncio, by inheritance: cancellation, exceptions,
+several callbacks, ``wait_for`` and ``gather``. Only one thing is kept apart: the callback of a
+single waiting task, which is recognised by the context it brings. Of a loop's own thread only.
+Imports asyncio, so a worker that serves WSGI must not import it.
 """
 
-from asyncio import AbstractEventLoop, Future, current_task
+from asyncio import AbstractEventLoop, CancelledError, Future, current_task
 from contextvars import Context
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Generator, Optional, Tuple, Union
 
 Callback = Callable[[Any], object]
 
@@ -103,3 +103,83 @@ def new_waiter(loop: AbstractEventLoop) -> Waiter:
     waiter = Waiter(loop=loop)
     waiter._wake = None
     return waiter
+
+
+_nothing = bool  # to call it costs less than a function of ours
+
+
+class Bell:
+    """What one task at a time waits for, again and again: half the cost of a waiter for each wait.
+
+    Only for an ``await`` of our own, behind which nobody sees it: it is not a future, though it
+    speaks as much of its protocol as a task asks for.
+
+    Attributes:
+        waiting: A task waits and has not been told to go on: ``ring`` may be called.
+        result: What the task calls when it goes on: raises if it was cancelled.
+        taken: For the waiting coroutine to set before its ``await`` and to clear after it: nobody
+            else may wait meanwhile.
+    """
+
+    __slots__ = (
+        "_asyncio_future_blocking",
+        "_context",
+        "_loop",
+        "_reason",
+        "_wake",
+        "result",
+        "taken",
+    )
+
+    _context: Context
+    _reason: Tuple[object, ...]
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self._loop = loop  # tasks look for it here, to see that it is theirs
+        self._asyncio_future_blocking = False
+        self._wake: Optional[Callback] = None
+        self.result: Callable[[], object] = _nothing
+        self.taken = False
+
+    def __await__(self) -> "Generator[Bell, None, None]":
+        """Wait until it is rung or the task is cancelled."""
+        self._asyncio_future_blocking = True
+        yield self
+
+    @property
+    def waiting(self) -> bool:
+        """See the class."""
+        return self._wake is not None
+
+    def ring(self) -> None:
+        """Resume the waiting task before returning; see ``Waiter.fire``."""
+        wake = self._wake
+        assert wake is not None
+        self._wake = None
+        if current_task(self._loop) is None:
+            self._context.run(wake, self)
+        else:
+            self._loop.call_soon(wake, self, context=self._context)
+
+    # what a task asks of it
+
+    def add_done_callback(self, callback: Callback, *, context: Context) -> None:
+        """Keep the waiting task's wake-up."""
+        self._wake = callback
+        self._context = context
+
+    def cancel(self, *args: object, **message: object) -> bool:
+        """Have the task resumed by the loop, with ``CancelledError``; False if it was rung."""
+        wake = self._wake
+        if wake is None:
+            return False
+        self._wake = None
+        said = args or tuple(message.values())
+        self._reason = said if said and said[0] is not None else ()
+        self.result = self._raise
+        self._loop.call_soon(wake, self, context=self._context)
+        return True
+
+    def _raise(self) -> None:
+        self.result = _nothing
+        raise CancelledError(*self._reason)

@@ -1,4 +1,4 @@
-"""A waiter is asyncio's future in everything but the moment its task runs."""
+"""A waiter is asyncio's future but for the moment its task runs; a bell is what a task asks for."""
 
 import asyncio
 import contextvars
@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from granian._waiter import Waiter, new_waiter
+from granian._waiter import Bell, Waiter, new_waiter
+from granian.engine.tasks import SteppedTasks
 
 VARIABLE = contextvars.ContextVar("VARIABLE", default="outside")
 
@@ -287,3 +288,140 @@ def test_the_task_may_wait_again_on_the_same_stack(loop):
     turn(loop, fire)
     assert task.done()
     assert seen == [0, 1, 2]
+
+
+# the bell
+
+
+class Guard:
+    """A coroutine that waits for a bell until it has been rung ``times`` times."""
+
+    def __init__(self, loop, times=1):
+        self.bell = Bell(loop)
+        self.heard = []
+        self.task = loop.create_task(self.listen(times))
+        turn(loop)
+
+    async def listen(self, times):
+        for _ in range(times):
+            await self.bell
+            self.heard.append(VARIABLE.get())
+            VARIABLE.set("inside")
+
+
+def test_a_bell_resumes_its_task_before_ring_returns_and_rings_again(loop):
+    guard = Guard(loop, times=3)
+
+    def ring():
+        guard.bell.ring()
+        return len(guard.heard), guard.bell.waiting
+
+    assert [turn(loop, ring) for _ in range(3)] == [(1, True), (2, True), (3, False)]
+    assert guard.task.done()
+    assert guard.heard == ["outside", "inside", "inside"], "in the context of the task"
+    assert VARIABLE.get() == "outside"
+
+
+def test_rung_within_a_task_it_wakes_through_the_loop(loop):
+    guard = Guard(loop)
+
+    async def ring():
+        guard.bell.ring()
+        return list(guard.heard), guard.bell.waiting
+
+    assert loop.run_until_complete(ring()) == ([], False)
+    loop.run_until_complete(guard.task)
+    assert guard.heard == ["outside"]
+
+
+def test_a_task_that_waits_for_a_bell_can_be_cancelled(loop):
+    guard = Guard(loop)
+    guard.task.cancel()
+    assert not guard.bell.waiting
+    assert not guard.task.done()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(guard.task)
+    assert not guard.bell.cancel()
+
+
+def test_a_bell_may_be_waited_for_after_a_cancellation(loop):
+    bell, seen = Bell(loop), []
+
+    async def wait():
+        try:
+            await bell
+        except asyncio.CancelledError as error:
+            seen.append(error.args)
+        await bell
+        seen.append("rung")
+
+    task = loop.create_task(wait())
+    turn(loop)
+    task.cancel()
+    turn(loop)
+    assert turn(loop, lambda: (bell.ring(), list(seen))[1]) == [(), "rung"]
+    assert task.done()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 9), reason="cancel takes a message from 3.9 on")
+def test_a_cancel_message_passes_a_bell(loop):
+    bell, seen = Bell(loop), []
+
+    async def wait():
+        try:
+            await bell
+        except asyncio.CancelledError as error:
+            seen.append(error.args)
+
+    task = loop.create_task(wait())
+    turn(loop)
+    task.cancel("why")
+    loop.run_until_complete(task)
+    assert seen == [("why",)]
+
+
+def test_cancelled_after_the_ring_the_task_is_cancelled_all_the_same(loop):
+    guard = Guard(loop)
+
+    async def ring_and_cancel():
+        guard.bell.ring()
+        assert guard.task.cancel()
+
+    loop.run_until_complete(ring_and_cancel())
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(guard.task)
+    assert guard.heard == []
+
+
+def test_waiting_for_a_bell_may_take_too_long(loop):
+    bell = Bell(loop)
+
+    async def hear():
+        await bell
+
+    async def wait():
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(hear(), 0.001)
+        return bell.waiting
+
+    assert loop.run_until_complete(wait()) is False
+
+
+def test_a_stepped_coroutine_hears_a_bell_too(loop):
+    bell, heard = Bell(loop), []
+    tasks = SteppedTasks(loop)
+
+    async def listen():
+        await bell
+        heard.append("rung")
+        try:
+            await bell
+        except asyncio.CancelledError:
+            heard.append("cancelled")
+
+    turn(loop, lambda: tasks.spawn(listen()))
+    assert turn(loop, lambda: (bell.ring(), list(heard))[1]) == ["rung"]
+    (task,) = tasks.pending
+    turn(loop, task.cancel)
+    assert heard == ["rung", "cancelled"]
+    assert not tasks.pending

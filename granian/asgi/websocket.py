@@ -20,7 +20,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Deque, Dict, List, Optional, Sequence
 
 from .._typing import Message
-from .._waiter import Waiter, new_waiter
+from .._waiter import Bell, Waiter, new_waiter
 from ..wire.head import RequestHead
 from .messages import as_octets, flow_error, unsupported
 
@@ -54,7 +54,7 @@ class AsgiWebsocket:
     """The exchange: ``receive`` and ``send`` up, a SocketHandler down."""
 
     __slots__ = (
-        "_connected",
+        "_bell",
         "_disconnect",
         "_events",
         "_headers",
@@ -73,6 +73,7 @@ class AsgiWebsocket:
         self.phase = CONNECTING
         self._events: Deque[Event] = deque(({"type": "websocket.connect"},))
         self._disconnect: Optional[Event] = None
+        self._bell = Bell(application.loop)
         self._receivers: Optional[List[Waiter]] = None
         self._senders: Optional[List[Waiter]] = None
         self._paused = False
@@ -87,28 +88,40 @@ class AsgiWebsocket:
         while not events:
             if self._disconnect is not None:
                 return self._disconnect.copy()
-            waiter = new_waiter(self.application.loop)
-            if self._receivers is None:
-                self._receivers = [waiter]
-            else:
-                self._receivers.append(waiter)
+            bell = self._bell
+            if bell.taken:
+                await self._wait_in_line()
+                continue
+            bell.taken = True
             try:
-                await waiter
+                await bell
             except BaseException:
-                self._pass_on(waiter)
+                bell.taken = False
+                if events:
+                    self._wake_receiver()
                 raise
+            bell.taken = False
         if self._paused and len(events) <= RESUME:
             self._paused = False
             self.channel.resume()
         return events.popleft()
 
-    def _pass_on(self, waiter: Waiter) -> None:
-        """A receiver was cancelled: what woke it, if anything did, is for the next one."""
+    async def _wait_in_line(self) -> None:
+        """Wait behind the task that has the bell."""
+        waiter = new_waiter(self.application.loop)
         receivers = self._receivers
-        if receivers is not None and waiter in receivers:
-            receivers.remove(waiter)
-        elif self._events:
-            self._wake_receiver()
+        if receivers is None:
+            receivers = self._receivers = []
+        receivers.append(waiter)
+        try:
+            await waiter
+        except BaseException:
+            # What woke it, if anything did, is for the next one.
+            if waiter in receivers:
+                receivers.remove(waiter)
+            elif self._events:
+                self._wake_receiver()
+            raise
 
     async def send(self, event: Event) -> None:  # hot
         """Take the next event of the application's; waits while the peer is slower."""
@@ -220,18 +233,19 @@ class AsgiWebsocket:
         key = "text" if message.__class__ is str else "bytes"
         events = self._events
         events.append({"type": "websocket.receive", key: message})
-        receivers = self._receivers
-        if receivers:
-            waiter = receivers.pop(0)
-            if waiter.done():
-                self._wake_receiver()
-            else:
-                waiter.fire(None)
+        bell = self._bell
+        if bell._wake is not None:  # ``waiting``, in line
+            bell.ring()
+        elif self._receivers:
+            self._wake_receiver()
         elif len(events) >= QUEUE and not self._paused:
             self._paused = True
             self.channel.pause()
 
     def _wake_receiver(self) -> None:
+        if self._bell.waiting:
+            self._bell.ring()
+            return
         receivers = self._receivers
         while receivers:
             waiter = receivers.pop(0)
@@ -259,6 +273,8 @@ class AsgiWebsocket:
         self.phase = CLOSED
         if self._disconnect is None:
             self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
+        if self._bell.waiting:
+            self._bell.ring()
         receivers, self._receivers = self._receivers, None
         for waiter in receivers or ():
             if not waiter.done():

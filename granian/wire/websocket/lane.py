@@ -14,6 +14,12 @@ from ..._typing import Message
 TABLES = [bytes(octet ^ key for octet in range(256)) for key in range(256)]
 """``TABLES[key][octet]`` is the octet unmasked; 64 KiB, shared."""
 
+REPEATED = [sum(1 << 32 * i for i in range((size + 3) // 4)) for size in range(126)]
+"""``REPEATED[size]`` times a key of four octets is the key as often as ``size`` octets need it."""
+
+SIZED = [(1 << 8 * size) - 1 for size in range(126)]
+"""``SIZED[size]`` cuts a long integer to so many octets."""
+
 WIDE = 1024
 """Octets from which four table passes cost less than one long integer."""
 
@@ -22,6 +28,8 @@ HELD = 65_536
 
 INCOMPLETE = 0
 DECLINED = 1
+
+_from_octets = int.from_bytes
 
 FrameResult = Union[Tuple[Message, int], int]
 
@@ -86,14 +94,15 @@ def read_frame(data: bytes, at: int, limit: int) -> FrameResult:  # hot
         if at + size < head or (first == 0x82 and length <= HELD):
             return INCOMPLETE
         return DECLINED
-    key = data[head - 4 : head]
-    if length < WIDE:
-        # ``unmask``, in line: most messages are this short
-        mask = int.from_bytes((key * (length // 4 + 1))[:length], "little")
-        masked = int.from_bytes(data[head:end], "little")
-        payload = (masked ^ mask).to_bytes(length, "little")
+    if length < 126:
+        # Most messages are this short: key and payload are one integer, the key its low end.
+        masked = _from_octets(data[head - 4 : end], "little")
+        mask = (masked & 0xFFFFFFFF) * REPEATED[length]
+        if length & 3:
+            mask &= SIZED[length]
+        payload = (masked >> 32 ^ mask).to_bytes(length, "little")
     else:
-        payload = unmask(data, head, end, key)
+        payload = unmask(data, head, end, data[head - 4 : head])
     if first == 0x82:
         return payload, end
     try:

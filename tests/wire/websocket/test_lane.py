@@ -26,6 +26,13 @@ def test_takes_whole_frames_of_every_length(size):
     assert read_frame(data, 6, LIMIT) == (payload, len(data) - 5)
 
 
+def test_every_short_length_is_unmasked_to_its_last_octet():
+    for size in range(130):
+        payload = os.urandom(size)
+        data = frame(BINARY, payload, key=os.urandom(4)) + b"\xff" * 4
+        assert read_frame(data, 0, LIMIT) == (payload, len(data) - 4)
+
+
 def test_text_is_decoded():
     data = frame(TEXT, "grün €")
     assert read_frame(data, 0, LIMIT) == ("grün €", len(data))
