@@ -113,7 +113,7 @@ ROWS = [
     ("ASGI GET, 16 fields", asgi, "asgi", get("/", *BROWSER), 20),
     ("ASGI POST", asgi_echo, "asgi", post(b"x" * 100), 26),
     # Before 3.12 a task is started by hand.
-    ("RSGI GET", rsgi, "rsgi", get("/"), 15 if EAGER_TASKS else 17),
+    ("RSGI GET", rsgi, "rsgi", get("/"), 14 if EAGER_TASKS else 16),
     ("WSGI GET", wsgi, "wsgi", get("/"), 16),
 ]
 

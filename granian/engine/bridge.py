@@ -7,6 +7,7 @@ through ``add_reader`` and let it serve whenever something is ready.
 
 import asyncio
 import time
+from functools import partial
 from typing import Optional
 
 from .. import _loops
@@ -31,6 +32,8 @@ def create_loop(name: str, poller: Poller) -> asyncio.AbstractEventLoop:
         poller.drive_loop()
         # What the method would call, without a Python call in every turn (tests/test_budget.py).
         loop.time = time.monotonic  # type: ignore[method-assign]  # it is meant to be overridden
+        # Likewise in every task and future: they ask for what ``set_debug`` has set.
+        loop.get_debug = partial(getattr, loop, "_debug")  # type: ignore[method-assign]
     else:
         loop = _loops.loops.get(name)
         LoopDriver(loop, poller).start()

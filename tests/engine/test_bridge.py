@@ -154,6 +154,19 @@ def test_create_loop_makes_the_loop_the_threads_own():
         loop.close()
 
 
+def test_a_loop_has_the_debug_mode_that_is_set():
+    poller = create_poller(lambda newcomer: None, lambda: None)
+    loop = create_loop("asyncio", poller)
+    try:
+        for enabled in (True, False):
+            loop.set_debug(enabled)
+            assert loop.get_debug() is enabled
+            assert (loop.create_future()._source_traceback is not None) is enabled
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
 def test_newcomers_are_welcomed_through_a_driver(asyncio_loop):
     ours, theirs = socket.socketpair()
     welcomed = []
