@@ -4,7 +4,14 @@ import pickle
 
 import pytest
 
-from granian.errors import AppError, ConfigurationError, FatalError, PeerError, PidFileError
+from granian.errors import (
+    AppError,
+    ConfigurationError,
+    FatalError,
+    PeerError,
+    PidFileError,
+    UnusableError,
+)
 
 
 def test_peer_error_carries_the_answer():
@@ -12,7 +19,7 @@ def test_peer_error_carries_the_answer():
     assert (error.status, error.reason, str(error)) == (431, "too many fields", "too many fields")
 
 
-@pytest.mark.parametrize("kind", [ConfigurationError, PidFileError])
+@pytest.mark.parametrize("kind", [ConfigurationError, PidFileError, UnusableError])
 def test_operators_errors_are_fatal_errors(kind):
     assert issubclass(kind, FatalError)
 
@@ -29,3 +36,15 @@ def test_app_error_is_what_interfaces_promise_to_raise():
 
 def test_fatal_error_crosses_processes():
     assert str(pickle.loads(pickle.dumps(ConfigurationError("no such file")))) == "no such file"
+
+
+def test_unusable_error_lets_others_name_the_settings():
+    error = UnusableError("ssl_keyfile", "The key in {x} is encrypted", "Open it by {}", "word")
+    assert error.sentences(str.upper) == "The key in {x} is encrypted. Open it by WORD."
+    assert str(error) == "ssl_keyfile: The key in {x} is encrypted. Open it by word."
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_unusable_error_may_name_one_setting_alone():
+    error = UnusableError("ssl_ca", "It is empty", "Name another {file}")
+    assert str(error) == "ssl_ca: It is empty. Name another {file}."

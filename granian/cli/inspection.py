@@ -3,11 +3,11 @@
 import json
 import os
 import sys
-from typing import Any, Callable, Dict, List, Mapping, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ..config.options import CANONICAL
 from ..config.sources import DEFAULT, FILE, Resolved, SettingsError, resolve
-from ..errors import FatalError
+from ..errors import FatalError, UnusableError
 from .parser import FAILURE, usage_errors
 from .sample import grouped, toml_value
 from .terminal import say
@@ -137,14 +137,16 @@ def check(arguments: Mapping[str, Any], environ: Mapping[str, str], wanted: str)
         wanted: Names of checks separated by commas, or ``all``.
 
     Returns:
-        The exit code: 0, or 1 if something would keep the server from serving.
+        The exit code: 0, or 1 if something would keep the server from serving; what is wrong with
+        a setting, or with the certificate, key or list that one names, is a usage error instead.
     """
     names = _wanted(wanted)
     resolved = _resolve(arguments, environ)
+    secured = _secured(resolved) if "tls" in names else None
     sources = resolved.plans.supervisor.sources
     say(f"settings     ok  {', '.join(sources) or 'defaults only'}\n", sys.stdout)
     failed = False
-    for title, run in _checks(resolved, names):
+    for title, run in _checks(resolved, names, secured):
         try:
             state, detail = "ok", run()
         except FatalError as error:
@@ -166,16 +168,31 @@ def _wanted(words: str) -> Tuple[str, ...]:
     return names
 
 
-def _checks(resolved: Resolved, names: Tuple[str, ...]) -> List[Tuple[str, Callable[[], str]]]:
-    from ..server.check import address, application, certificate, files
+def _secured(resolved: Resolved) -> Optional[str]:
+    """Try the files of TLS before a line is printed; return what was found, None without TLS."""
+    worker = resolved.plans.worker
+    if worker.tls is None:
+        return None
+    from ..server.check import certificate
+
+    try:
+        return certificate(worker)
+    except UnusableError as error:
+        usage_errors([resolved.refusal(error)])
+
+
+def _checks(
+    resolved: Resolved, names: Tuple[str, ...], secured: Optional[str]
+) -> List[Tuple[str, Callable[[], str]]]:
+    from ..server.check import address, application, files
 
     supervisor, worker = resolved.plans.supervisor, resolved.plans.worker
     checks: List[Tuple[str, Callable[[], str]]] = []
     named = (supervisor.pid_file, supervisor.uds, worker.env_files, worker.log_config)
     if "files" in names and any(named):
         checks.append(("files", lambda: files(supervisor, worker)))
-    if "tls" in names and worker.tls is not None:
-        checks.append(("certificate", lambda: certificate(worker)))
+    if secured is not None:
+        checks.append(("certificate", lambda: secured))
     if "bind" in names:
         checks.append(("address", lambda: address(supervisor, worker)))
     if "app" in names and worker.target:

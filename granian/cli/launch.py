@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence
 
 from ..config.options import COMMANDS, SETTINGS, SHELLS
 from ..config.values import complaint
+from ..errors import UnusableError
 from .parser import make_command, usage_errors
 from .terminal import say, shows_panels
 
@@ -115,7 +116,10 @@ def _make_server(arguments: Dict[str, Any]) -> "tuple[Plans, Any]":
     plans = resolved.plans._replace(warnings=resolved.warnings)
     if not plans.worker.target:
         usage_errors(["Missing argument 'APP'. Name an application, such as main:app."])
-    return plans, package.Server.from_plans(plans.supervisor, plans.worker)
+    try:
+        return plans, package.Server.from_plans(plans.supervisor, plans.worker)
+    except UnusableError as error:
+        usage_errors([resolved.refusal(error)])
 
 
 def _introduce(server: Any, plans: "Plans") -> Callable[[], None]:

@@ -12,7 +12,7 @@ import re
 import sys
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, UnusableError
 from . import lane
 from .options import (
     CANONICAL,
@@ -95,6 +95,11 @@ class Resolved(NamedTuple):
     plans: Plans
     warnings: Tuple[str, ...]
 
+    def refusal(self, error: UnusableError) -> str:
+        """Word what was found when what a setting names was tried."""
+        begin = self.origins[error.setting].invalid()
+        return f"{begin}: {error.sentences(lambda name: _called(name, self.origins))}"
+
 
 def resolve(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Resolved:
     """Read every source and make the plans.
@@ -137,7 +142,7 @@ class _Reading:
             plans = make_plans(
                 values,
                 log_config=log_config,
-                called=lambda name: origins[name].name if name in origins else CANONICAL[name].flag,
+                called=lambda name: _called(name, origins),
                 sources=self._in_words(),
             )
         except ContradictionError as error:
@@ -418,6 +423,14 @@ class _Reading:
             if count:
                 words.append(f"{count} {noun}{'s' if count > 1 else ''}")
         return tuple(words)
+
+
+def _called(name: str, origins: Mapping[str, Origin]) -> str:
+    """Name a setting as its giver does, or as it could be given: a secret by its variable."""
+    if name in origins:
+        return origins[name].name
+    row = CANONICAL[name]
+    return row.variable if row.secret else row.flag
 
 
 def _plain(value: Any) -> Any:

@@ -11,9 +11,9 @@ SHAKING -failed, late, lost-> CLOSED. RFC 8446, RFC 7301, RFC 9113 section 9.2.
 import logging
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional
 
-from ..errors import FatalError
+from ..errors import UnusableError
 from ..plan import TlsPlan
 from ..wire.status import refusal
 from .connection import Connection
@@ -36,6 +36,43 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 _FLOORS = {"tls1.2": ssl.TLSVersion.TLSv1_2, "tls1.3": ssl.TLSVersion.TLSv1_3}
 _PROTOCOLS = {"auto": ["h2", "http/1.1"], "1": ["http/1.1"], "2": ["h2"]}
+
+_MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""What OpenSSL says of a key that is not the certificate's; the last, when their kinds differ."""
+
+_WEAKNESSES = ("TOO_SMALL", "TOO_WEAK")
+"""How its reasons end when it finds a certificate too weak to be used."""
+
+
+class _Kind(NamedTuple):
+    """A file that is read: its setting, what it holds, the mark of that, and what would do."""
+
+    setting: str
+    noun: str
+    mark: str
+    remedy: str
+
+    def unusable(self, problem: str) -> UnusableError:
+        """Make the error that says what is wrong with such a file."""
+        return UnusableError(self.setting, problem, self.remedy)
+
+
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+_CERTIFICATE = _Kind(
+    "ssl_certificate", "certificate", _BEGIN, "Name a PEM file of the certificate and its chain"
+)
+_KEY = _Kind(
+    "ssl_keyfile",
+    "key",
+    "PRIVATE KEY-----",
+    "Name a PEM file of the key that the certificate was made for",
+)
+_AUTHORITIES = _Kind(
+    "ssl_ca", "certificate authorities", "CERTIFICATE-----", "Name a PEM file of certificates"
+)
+_REVOKED = _Kind(
+    "ssl_crl", "revocation list", "-----BEGIN X509 CRL-----", "Name a PEM file of such a list"
+)
 
 _ATTRIBUTES = {  # RFC 4514 section 3
     "commonName": "CN",
@@ -66,7 +103,7 @@ def check(plan: TlsPlan, http: str = "auto") -> None:
     """See whether a listener could be made of these files.
 
     Raises:
-        FatalError: In words, what is wrong with which file.
+        UnusableError: In words, what is wrong with which file.
     """
     create_context(plan, http)
 
@@ -75,7 +112,7 @@ def create_context(plan: TlsPlan, http: str) -> TlsContext:
     """Make the context of a listener.
 
     Raises:
-        FatalError: In words, what is wrong with which file.
+        UnusableError: In words, what is wrong with which file.
     """
     context = TlsContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _FLOORS[plan.protocol_min]
@@ -87,25 +124,24 @@ def create_context(plan: TlsPlan, http: str) -> TlsContext:
     context.certificate = _load_pair(context, plan)
     context.suites = {cipher["name"]: cipher["id"] & 0xFFFF for cipher in context.get_ciphers()}
     if plan.ca is not None:
-        _load(context, plan.ca, "the certificate authorities", "CERTIFICATE-----")
+        _load(context, plan.ca, _AUTHORITIES)
         context.verify_mode = ssl.CERT_REQUIRED if plan.client_verify else ssl.CERT_OPTIONAL
     elif plan.client_verify:
-        raise FatalError("Client certificates cannot be checked without certificate authorities")
+        problem = "Client certificates cannot be checked without certificate authorities"
+        raise UnusableError("ssl_client_verify", problem, "Name them by {}", "ssl_ca")
     for path in plan.crl:
-        _load(context, path, "the revocation list", "-----BEGIN X509 CRL-----")
+        _load(context, path, _REVOKED)
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     return context
 
 
 def _load_pair(context: ssl.SSLContext, plan: TlsPlan) -> str:
     """Load the certificate with its key; return the certificate as PEM."""
-    certificate = _read(plan.certificate, "the certificate")
-    key = _read(plan.keyfile, "the key")
-    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-    if begin not in certificate:
-        raise FatalError(f"There is no certificate in {plan.certificate} (PEM is expected)")
-    if "PRIVATE KEY-----" not in key:
-        raise FatalError(f"There is no private key in {plan.keyfile} (PEM is expected)")
+    certificate, key = _read(plan.certificate, _CERTIFICATE), _read(plan.keyfile, _KEY)
+    if _CERTIFICATE.mark not in certificate:
+        raise _CERTIFICATE.unusable(f"There is no certificate in {plan.certificate}")
+    if _KEY.mark not in key:
+        raise _KEY.unusable(f"There is no private key in {plan.keyfile}")
     asked = False
 
     def password() -> str:
@@ -116,37 +152,69 @@ def _load_pair(context: ssl.SSLContext, plan: TlsPlan) -> str:
     try:
         context.load_cert_chain(plan.certificate, plan.keyfile, password)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        reason = getattr(error, "reason", None) or ""
-        if reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
-            text = f"The key in {plan.keyfile} does not belong to the certificate"
-        elif asked and plan.password is None:
-            text = f"The key in {plan.keyfile} is encrypted and no password was given"
-        elif asked:
-            text = f"The password does not open the key in {plan.keyfile}"
-        else:
-            word = reason.replace("_", " ").lower() or "not valid"
-            text = f"The certificate or key cannot be used: {word}"
         # The cause may quote the file: it stays out of the log.
-        raise FatalError(text) from None
-    return certificate[certificate.index(begin) : certificate.index(end) + len(end)] + "\n"
+        raise _judged(plan, asked, getattr(error, "reason", None) or "") from None
+    return certificate[certificate.index(_BEGIN) : certificate.index(_END) + len(_END)] + "\n"
 
 
-def _read(path: str, what: str) -> str:
+def _judged(plan: TlsPlan, asked: bool, reason: str) -> UnusableError:
+    """Say why a certificate and its key were refused.
+
+    Args:
+        plan: Where they are.
+        asked: The key's password was needed.
+        reason: OpenSSL's word for it, where it has one.
+    """
+    if reason in _MISMATCHES:
+        return _KEY.unusable(
+            f"The key in {plan.keyfile} does not belong to the certificate in {plan.certificate}"
+        )
+    if asked and plan.password is None:
+        problem = f"The key in {plan.keyfile} is encrypted and no password was given"
+        return UnusableError(
+            _KEY.setting, problem, "Give its password by {}", "ssl_keyfile_password"
+        )
+    if asked:
+        problem = f"The password does not open the key in {plan.keyfile}"
+        return UnusableError("ssl_keyfile_password", problem, "Give the one it was encrypted with")
+    if reason.endswith(_WEAKNESSES):
+        word = reason.replace("_", " ").lower()
+        return _CERTIFICATE.unusable(
+            f"The certificate in {plan.certificate} cannot be used: {word}"
+        )
+    kind, path = _KEY, plan.keyfile
+    if not _readable_alone(plan.certificate):
+        kind, path = _CERTIFICATE, plan.certificate
+    return kind.unusable(
+        f"The {kind.noun} in {path} cannot be used: it is damaged, or of a kind unknown to OpenSSL"
+    )
+
+
+def _readable_alone(path: str) -> bool:
+    """Tell whether OpenSSL can read the certificates in a file, whatever they are good for."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(path)
+    except OSError:
+        return False
+    return True
+
+
+def _read(path: str, kind: _Kind) -> str:
     try:
         with open(path, encoding="ascii", errors="replace") as file:
             return file.read()
     except OSError as error:
-        raise FatalError(f"Cannot read {what} {path}: {error.strerror}") from None
+        raise kind.unusable(f"Cannot read the {kind.noun} {path}: {error.strerror}") from None
 
 
-def _load(context: ssl.SSLContext, path: str, what: str, mark: str) -> None:
+def _load(context: ssl.SSLContext, path: str, kind: _Kind) -> None:
     """Load authorities or revoked certificates; OpenSSL takes either for the other."""
     try:
-        if mark not in _read(path, what):
+        if kind.mark not in _read(path, kind):
             raise ValueError
         context.load_verify_locations(path)
     except (OSError, ValueError):
-        raise FatalError(f"Cannot use {what} in {path} (PEM is expected)") from None
+        raise kind.unusable(f"Cannot use the {kind.noun} in {path}") from None
 
 
 class TlsSocket(ssl.SSLSocket):

@@ -11,10 +11,11 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 
 from .. import net
 from ..constants import HTTPModes, Interfaces, Loops, RuntimeModes, SSLProtocols, TaskImpl
+from ..errors import ConfigurationError, UnusableError
 from ..http import HTTP1Settings, HTTP2Settings
 from ..log import LogLevels, configure_logging, logger
 from ..plan import SupervisorPlan, WorkerPlan
-from .keywords import ALIASES, plans_of
+from .keywords import ALIASES, keyword_of, plans_of
 
 Hook = TypeVar("Hook", bound=Callable[[], Any])
 
@@ -111,14 +112,26 @@ class BaseServer:
         for name, value in more.items():
             keywords[ALIASES.get(name, name)] = value
         plans = plans_of(keywords)
-        self._settle(plans.supervisor, plans.worker, reload_filter)
+        try:
+            self._settle(plans.supervisor, plans.worker, reload_filter)
+        except UnusableError as error:
+            named = f"{keyword_of(error.setting)}: {error.sentences(keyword_of)}"
+            raise ConfigurationError(named) from None
         for warning in plans.warnings:
             logger.warning("%s", warning)
 
     def _settle(
         self, supervisor: SupervisorPlan, worker: WorkerPlan, reload_filter: Optional[Any]
     ) -> None:
-        """Take the plans; what a subclass keeps besides them is made in its own version."""
+        """Take the plans; what a subclass keeps besides them is made in its own version.
+
+        Raises:
+            UnusableError: TLS cannot be served with the files that the plan names.
+        """
+        if worker.tls is not None:
+            from ..engine import tls  # a server in clear text needs no ssl
+
+            tls.check(worker.tls, worker.http)
         self.plan = supervisor
         self.worker_plan = worker
         self.reload_filter = reload_filter

@@ -1,7 +1,8 @@
 """Try what serving would need, without serving: files, certificate, address, application.
 
 Each function returns one line about what it found, or raises ``FatalError`` with the reason a
-server would not start. Runs in the command's process for ``--check-config``.
+server would not start, as ``UnusableError`` where that is about what a setting names. Runs in the
+command's process for ``--check-config``.
 """
 
 import os

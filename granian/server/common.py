@@ -199,10 +199,6 @@ class AbstractServer(BaseServer):
     def _prepare(self) -> None:
         """Check what must hold in the main process before anything is bound."""
         title.check(self.plan.process_name)
-        if self.worker_plan.tls is not None:
-            from ..engine import tls  # a server in clear text needs no ssl
-
-            tls.check(self.worker_plan.tls, self.worker_plan.http)
 
     def _entitle(self) -> None:
         """Name this process, and the workers after it, by what it serves and where."""

@@ -70,7 +70,7 @@ def plans_of(keywords: Mapping[str, Any]) -> Plans:
         settings["loop_opt"] = str(keywords["task_impl"]) == "rust"
     _unfold(settings, keywords)
     _check(settings)
-    return make_plans(settings, log_config=keywords.get("log_dictconfig"), called=_keyword_of)
+    return make_plans(settings, log_config=keywords.get("log_dictconfig"), called=keyword_of)
 
 
 def like(
@@ -124,12 +124,12 @@ def _check(settings: Dict[str, Any]) -> None:
     for name, value in list(settings.items()):
         row = CANONICAL.get(name)
         if row is None:
-            raise TypeError(f"Granian() got an unexpected keyword argument {_keyword_of(name)!r}")
+            raise TypeError(f"Granian() got an unexpected keyword argument {keyword_of(name)!r}")
         if row.choices and isinstance(value, str):
             value = settings[name] = value.lower()
         if row.choices and value not in row.choices:
             raise ConfigurationError(
-                f"{_keyword_of(name)} cannot be {value!r}; it is one of {', '.join(row.choices)}"
+                f"{keyword_of(name)} cannot be {value!r}; it is one of {', '.join(row.choices)}"
             )
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             if row.minimum is not None and value < row.minimum:
@@ -139,7 +139,7 @@ def _check(settings: Dict[str, Any]) -> None:
 
 
 def _out_of_range(name: str, value: float, bound: str) -> NoReturn:
-    raise ConfigurationError(f"{_keyword_of(name)} is {value}, but must be {bound}")
+    raise ConfigurationError(f"{keyword_of(name)} is {value}, but must be {bound}")
 
 
 def _plain(value: Any) -> Any:
@@ -155,7 +155,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _keyword_of(name: str) -> str:
+def keyword_of(name: str) -> str:
+    """Name a setting by its keyword."""
     return _KEYWORDS.get(name, name)
 
 

@@ -7,6 +7,7 @@ import pytest
 from granian.cli.inspection import check, show
 from granian.config.options import CANONICAL
 from granian.config.sources import resolve
+from tests.support.certs import path as cert
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -110,6 +111,31 @@ def test_checks_can_be_chosen(folder, capsys):
     with pytest.raises(SystemExit) as caught:
         checked(capsys, {}, "everything")
     assert caught.value.code == 2
+
+
+SECURE = {"ssl_certificate": cert("server"), "ssl_keyfile": cert("server-key")}
+
+
+def test_the_files_of_tls_are_tried(capsys):
+    code, lines = checked(capsys, SECURE, "tls")
+    assert code == 0
+    assert [line.split()[:2] for line in lines] == [["settings", "ok"], ["certificate", "ok"]]
+
+
+@pytest.mark.parametrize("wanted", ["all", "files,tls"])
+def test_what_is_wrong_with_them_is_a_usage_error(capsys, wanted):
+    with pytest.raises(SystemExit) as caught:
+        checked(capsys, {**SECURE, "ssl_keyfile": cert("other-key")}, wanted)
+    assert caught.value.code == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert "Error: Invalid value for '--ssl-keyfile': The key in " in errors
+
+
+def test_they_are_left_alone_where_something_else_is_asked_for(capsys):
+    broken = {**SECURE, "ssl_keyfile": cert("other-key")}
+    assert checked(capsys, broken, "files") == (0, ["settings     ok  4 flags"])
+    assert show(broken, {}, "text") == 0
 
 
 def test_warnings_go_to_standard_error(capsys):

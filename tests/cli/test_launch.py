@@ -5,7 +5,7 @@ import pytest
 
 import granian.cli
 from granian.cli.launch import cli
-from granian.errors import FatalError
+from granian.errors import FatalError, UnusableError
 
 
 class Server:
@@ -13,9 +13,12 @@ class Server:
 
     made = None
     fails = None
+    refuses = None
 
     @classmethod
     def from_plans(cls, supervisor, worker):
+        if cls.refuses is not None:
+            raise cls.refuses
         server = Server.made = cls()
         server.supervisor, server.worker = supervisor, worker
         server.hooks, server.served = [], False
@@ -38,7 +41,7 @@ def server(monkeypatch):
     monkeypatch.setattr(granian.cli, "Server", Server, raising=False)
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
-    Server.made = Server.fails = None
+    Server.made = Server.fails = Server.refuses = None
     return Server
 
 
@@ -111,6 +114,17 @@ def test_usage_errors_leave_with_two(server, args, line, capsys):
     output, errors = capsys.readouterr()
     assert output == ""
     assert errors.splitlines()[-1].startswith(line[:60])
+    assert server.made is None
+
+
+def test_what_a_setting_names_and_cannot_be_used_is_a_usage_error(server, capsys):
+    server.refuses = UnusableError("host", "Nobody lives there", "Name {}", "port")
+    assert run("--host", "nowhere", "main:app") == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors.splitlines()[-1] == (
+        "Error: Invalid value for '--host': Nobody lives there. Name --port."
+    )
     assert server.made is None
 
 

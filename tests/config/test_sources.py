@@ -17,6 +17,7 @@ from granian.config.options import (
 )
 from granian.config.options import FILE as FILE_KIND
 from granian.config.sources import SettingsError, resolve
+from granian.errors import UnusableError
 
 
 @pytest.fixture(autouse=True)
@@ -297,6 +298,31 @@ def test_contradictions_name_what_was_given(toml):
     assert problem.startswith("GRANIAN_SSL_KEYFILE is given without --ssl-certificate: ")
     (problem,) = problems(toml(f"ssl_keyfile = '{__file__}'\n"))
     assert problem.startswith("'ssl_keyfile' in granian.toml is given without")
+
+
+def test_what_cannot_be_used_is_told_under_the_name_it_was_given_by(tmp_path, toml):
+    """What a setting names is tried elsewhere: only its giver's words for it are here."""
+    (tmp_path / "password").write_text("hunter2\n")
+    arguments = {"ssl_certificate": __file__, **toml(f"ssl_keyfile = '{__file__}'\n")}
+    environ = {"GRANIAN_SSL_KEYFILE_PASSWORD_FILE": str(tmp_path / "password")}
+
+    def refused(resolved, setting, other="ssl_ca"):
+        return resolved.refusal(UnusableError(setting, "It is bad", "See {}", other))
+
+    resolved = resolve(arguments, environ)
+    assert refused(resolved, "ssl_certificate", "ssl_keyfile") == (
+        "Invalid value for '--ssl-certificate': It is bad. See 'ssl_keyfile' in granian.toml."
+    )
+    assert refused(resolved, "ssl_keyfile") == (
+        "Invalid value for 'ssl_keyfile' in granian.toml: It is bad. See --ssl-ca."
+    )
+    assert refused(resolved, "ssl_keyfile_password").startswith(
+        "Invalid value for '--ssl-keyfile-password' "
+        "(env var: 'GRANIAN_SSL_KEYFILE_PASSWORD_FILE'): It is bad."
+    )
+    # A secret that is yet to be given had better not stand on the command line.
+    without = refused(resolve(arguments, {}), "ssl_keyfile", "ssl_keyfile_password")
+    assert without.endswith("See GRANIAN_SSL_KEYFILE_PASSWORD.")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.e2e
 GOLDEN = ROOT / "tests" / "cli" / "golden" / "mistakes.txt"
 CERTS = ROOT / "tests" / "certs"
 TLS = "--ssl-certificate server.pem --ssl-keyfile"
+PAIR = "ssl_certificate = 'server.pem'\nssl_keyfile = '"
 
 FILES = {
     "good.py": """\
@@ -59,6 +60,21 @@ async def app(scope, receive, send):
     "broken.json": "{",
     "version.json": '{"version": 2}',
     "garbage.pem": "garbage\n",
+    "damaged.pem": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    "damaged-key.pem": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+    "mismatch.toml": f"[granian]\n{PAIR}other-key.pem'\n",
+    "encrypted.toml": f"[granian]\n{PAIR}server-key-encrypted.pem'\n",
+    "password.toml": f"""\
+[granian]
+{PAIR}server-key-encrypted.pem'
+ssl_keyfile_password = 'wrong'
+""",
+    "revoked.toml": f"""\
+[granian]
+{PAIR}server-key.pem'
+ssl_ca = 'server.pem'
+ssl_crl = 'garbage.pem'
+""",
     "words.pid": "words\n",
 }
 
@@ -85,14 +101,31 @@ ROWS = (
     (2, f"--interface asgi {TLS[:28]} good:app", {}),
     (2, "--interface asgi --ssl-keyfile server-key.pem good:app", {}),
     (2, f"--interface asgi {TLS} none.pem good:app", {}),
-    (1, f"--interface asgi {TLS} garbage.pem good:app", {}),
-    (1, f"--interface asgi {TLS} other-key.pem good:app", {}),
-    (1, f"--interface asgi {TLS} server-key-encrypted.pem good:app", {}),
+    # What TLS is to be made of does not make it.
+    (2, f"--interface asgi {TLS} garbage.pem good:app", {}),
+    (2, f"--interface asgi {TLS} other-key.pem good:app", {}),
+    (2, f"--check-config --interface asgi {TLS} other-key.pem good:app", {}),
+    (2, f"--interface asgi {TLS[:28]} good:app", {"GRANIAN_SSL_KEYFILE": "other-key.pem"}),
+    (2, "--config mismatch.toml good:app", {}),
+    (2, "--check-config --config mismatch.toml good:app", {}),
+    (2, f"--interface asgi {TLS} server-key-encrypted.pem good:app", {}),
+    (2, "--config encrypted.toml good:app", {}),
+    (2, f"--ssl-keyfile-password wrong {TLS} server-key-encrypted.pem good:app", {}),
     (
-        1,
+        2,
         f"--interface asgi {TLS} server-key-encrypted.pem good:app",
         {"GRANIAN_SSL_KEYFILE_PASSWORD": "wrong"},
     ),
+    (2, "--config encrypted.toml good:app", {"GRANIAN_SSL_KEYFILE_PASSWORD_FILE": "garbage.pem"}),
+    (2, "--config password.toml good:app", {}),
+    (2, "--ssl-certificate garbage.pem --ssl-keyfile server-key.pem good:app", {}),
+    (2, "--ssl-keyfile server-key.pem good:app", {"GRANIAN_SSL_CERTIFICATE": "damaged.pem"}),
+    (2, f"{TLS} damaged-key.pem good:app", {}),
+    (2, f"{TLS} server-key.pem --ssl-ca garbage.pem good:app", {}),
+    (2, f"{TLS} server-key.pem good:app", {"GRANIAN_SSL_CA": "damaged.pem"}),
+    (2, f"{TLS} server-key.pem --ssl-ca server.pem --ssl-crl server.pem good:app", {}),
+    (2, "--config revoked.toml good:app", {}),
+    (2, f"{TLS} server-key.pem --ssl-client-verify good:app", {}),
     # What was asked for is not understood.
     (2, "", {}),
     (2, "good:app more", {}),

@@ -112,9 +112,9 @@ def test_client_certificates():
     ("options", "words", "status"),
     [
         # what the files hold
-        ({**SECURE, "ssl_keyfile": cert("other-key")}, "does not belong to the certificate", 1),
-        ({**SECURE, "ssl_keyfile": cert("server-key-encrypted")}, "is encrypted", 1),
-        ({**SECURE, "ssl_ca": cert("ca"), "ssl_crl": cert("ca")}, "the revocation list", 1),
+        ({**SECURE, "ssl_keyfile": cert("other-key")}, "does not belong to the certificate", 2),
+        ({**SECURE, "ssl_keyfile": cert("server-key-encrypted")}, "is encrypted", 2),
+        ({**SECURE, "ssl_ca": cert("ca"), "ssl_crl": cert("ca")}, "the revocation list", 2),
         # what the options say
         ({"ssl_certificate": cert("server")}, "without --ssl-keyfile", 2),
         ({"ssl_keyfile": cert("server-key")}, "without --ssl-certificate", 2),
@@ -128,6 +128,7 @@ def test_mistakes_are_said_in_words_and_without_a_prompt(options, words, status)
         server.reader.join(5)
         log = " ".join(server.log.split())
         assert words in log
+        assert "Starting granian" not in log
         assert "Traceback" not in log
         assert "PRIVATE KEY" not in log
 
@@ -242,3 +243,26 @@ def test_reload_takes_new_certificates_and_loses_nobody(tmp_path):
                     break
             assert time.monotonic() < deadline
         assert get(server, made)["scheme"] == "https"
+
+
+@pytest.mark.parametrize("broken", ["other", "garbage"])
+def test_reload_with_a_broken_certificate_goes_on_with_the_old_one(tmp_path, broken):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    shutil.copy(cert("server"), certificate)
+    shutil.copy(cert("server-key"), key)
+    options = {"ssl_certificate": certificate, "ssl_keyfile": key}
+    with GranianServer("tests.apps.streams:asgi", **options) as server:
+        with connect(server) as sock:
+            before = sock.getpeercert(True)
+        if broken == "other":
+            shutil.copy(cert("other"), certificate)
+        else:
+            certificate.write_text("garbage")
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_line("The new workers do not start, the old ones go on serving")
+        words = "There is no certificate in" if broken == "garbage" else "does not belong to"
+        assert words in server.log
+        with connect(server) as sock:
+            assert sock.getpeercert(True) == before
+        assert get(server)["scheme"] == "https"
+        assert server.stop() == 0

@@ -1,6 +1,7 @@
 import socket
 import ssl
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -8,11 +9,12 @@ from granian.engine.poller import Newcomer
 from granian.engine.tls import (
     CLOSED,
     SHAKING,
+    TlsContext,
     TlsHandshake,
     check,
     create_context,
 )
-from granian.errors import FatalError
+from granian.errors import UnusableError
 from granian.plan import TlsPlan, WorkerPlan
 from granian.wire.http2.codes import PREFACE, SETTINGS, frame
 from tests.support.certs import path
@@ -22,37 +24,107 @@ PLAN = TlsPlan(path("server"), path("server-key"))
 
 
 @pytest.mark.parametrize(
-    ("plan", "words"),
+    ("setting", "plan", "words"),
     [
-        (PLAN._replace(certificate="/nowhere.pem"), "Cannot read the certificate /nowhere.pem"),
-        (PLAN._replace(keyfile="/nowhere.pem"), "Cannot read the key /nowhere.pem"),
-        (PLAN._replace(certificate=path("server-key")), "There is no certificate in"),
-        (PLAN._replace(keyfile=path("ca")), "There is no private key in"),
-        (PLAN._replace(keyfile=path("other-key")), "does not belong to the certificate"),
-        (PLAN._replace(keyfile=path("server-key-encrypted")), "is encrypted and no password"),
         (
+            "ssl_certificate",
+            PLAN._replace(certificate="/nowhere.pem"),
+            "Cannot read the certificate /nowhere.pem",
+        ),
+        ("ssl_keyfile", PLAN._replace(keyfile="/nowhere.pem"), "Cannot read the key /nowhere.pem"),
+        (
+            "ssl_certificate",
+            PLAN._replace(certificate=path("server-key")),
+            "There is no certificate in",
+        ),
+        ("ssl_keyfile", PLAN._replace(keyfile=path("ca")), "There is no private key in"),
+        (
+            "ssl_keyfile",
+            PLAN._replace(keyfile=path("other-key")),
+            "does not belong to the certificate",
+        ),
+        (
+            "ssl_keyfile",
+            PLAN._replace(keyfile=path("server-key-encrypted")),
+            "is encrypted and no password.* by ssl_keyfile_password",
+        ),
+        (
+            "ssl_keyfile_password",
             PLAN._replace(keyfile=path("server-key-encrypted"), password="wrong"),
             "The password does not open the key",
         ),
-        (PLAN._replace(client_verify=True), "without certificate authorities"),
-        (PLAN._replace(ca="/nowhere.pem"), "Cannot read the certificate authorities"),
-        (PLAN._replace(ca=path("server-key")), "Cannot use the certificate authorities"),
-        (PLAN._replace(ca=path("crl")), "Cannot use the certificate authorities"),
-        (PLAN._replace(ca=path("ca"), crl=(path("server-key"),)), "Cannot use the revocation"),
-        (PLAN._replace(ca=path("ca"), crl=(path("ca"),)), "Cannot use the revocation"),
+        (
+            "ssl_keyfile_password",
+            PLAN._replace(keyfile=path("server-key-encrypted"), password="long" * 500),
+            "The password does not open the key",
+        ),
+        (
+            "ssl_client_verify",
+            PLAN._replace(client_verify=True),
+            "without certificate authorities.* by ssl_ca",
+        ),
+        ("ssl_ca", PLAN._replace(ca="/nowhere.pem"), "Cannot read the certificate authorities"),
+        ("ssl_ca", PLAN._replace(ca=path("server-key")), "Cannot use the certificate authorities"),
+        ("ssl_ca", PLAN._replace(ca=path("crl")), "Cannot use the certificate authorities"),
+        (
+            "ssl_crl",
+            PLAN._replace(ca=path("ca"), crl=(path("server-key"),)),
+            "Cannot use the revocation",
+        ),
+        ("ssl_crl", PLAN._replace(ca=path("ca"), crl=(path("ca"),)), "Cannot use the revocation"),
     ],
 )
-def test_what_is_wrong_is_said_in_words(plan, words):
-    with pytest.raises(FatalError, match=words) as raised:
+def test_what_is_wrong_is_said_in_words(setting, plan, words):
+    with pytest.raises(UnusableError, match=words) as raised:
         check(plan)
+    assert raised.value.setting == setting
     assert raised.value.__cause__ is None
 
 
-def test_a_broken_certificate(tmp_path):
+@pytest.mark.parametrize("chain", [False, True])
+def test_a_broken_certificate(tmp_path, chain):
+    """The key beside it is in order: it is the certificate that is blamed."""
     broken = tmp_path / "broken.pem"
-    broken.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
-    with pytest.raises(FatalError, match="cannot be used"):
+    text = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    broken.write_text(Path(path("server")).read_text() + text if chain else text)
+    with pytest.raises(UnusableError, match=r"The certificate in .* cannot be used") as raised:
         check(PLAN._replace(certificate=str(broken)))
+    assert raised.value.setting == "ssl_certificate"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "cannot be used: it is"),
+        # Of another kind than the certificate's: the example of RFC 8410 section 10.3
+        (
+            "-----BEGIN PRIVATE KEY-----\n"
+            "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n"
+            "-----END PRIVATE KEY-----\n",
+            "does not belong to the certificate",
+        ),
+    ],
+)
+def test_a_key_that_is_broken_or_of_another_kind(tmp_path, text, words):
+    key = tmp_path / "key.pem"
+    key.write_text(text)
+    with pytest.raises(UnusableError, match=f"The key in .* {words}") as raised:
+        check(PLAN._replace(keyfile=str(key)))
+    assert raised.value.setting == "ssl_keyfile"
+
+
+def test_a_certificate_too_weak_to_be_used(monkeypatch):
+    """OpenSSL can read it and says what it minds: no fault of the key's."""
+
+    def refuse(*_):
+        error = ssl.SSLError(1, "[SSL: EE_KEY_TOO_SMALL] ee key too small")
+        error.reason = "EE_KEY_TOO_SMALL"
+        raise error
+
+    monkeypatch.setattr(TlsContext, "load_cert_chain", refuse)
+    with pytest.raises(UnusableError, match="cannot be used: ee key too small") as raised:
+        check(PLAN)
+    assert raised.value.setting == "ssl_certificate"
 
 
 def test_an_encrypted_key_with_its_password():

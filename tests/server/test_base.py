@@ -2,12 +2,17 @@
 
 import inspect
 import socket
+from pathlib import Path
 
 import pytest
 
+from granian import Granian
+from granian.config.plans import make_plans
 from granian.constants import Interfaces, RuntimeModes
-from granian.errors import ConfigurationError
+from granian.errors import ConfigurationError, UnusableError
+from granian.server import embed
 from granian.server.base import BaseServer, call
+from tests.support.certs import path as cert
 
 UPSTREAM = [
     "target",
@@ -147,6 +152,44 @@ def test_unknown_keyword_is_a_type_error():
 def test_contradiction_is_found_by_construction():
     with pytest.raises(ConfigurationError):
         BaseServer("a:b", interface="asgi", blocking_threads=3)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "begin", "end"),
+    [
+        ({"ssl_cert": "none"}, "ssl_cert: Cannot read the certificate", "and its chain."),
+        ({"ssl_key": "other-key"}, "ssl_key: The key in ", "was made for."),
+        ({"ssl_key": "server-key-encrypted"}, "ssl_key: The key in ", "by ssl_key_password."),
+        (
+            {"ssl_key": "server-key-encrypted", "ssl_key_password": "wrong"},
+            "ssl_key_password: The password does not open",
+            "it was encrypted with.",
+        ),
+        ({"ssl_ca": "server-key"}, "ssl_ca: Cannot use ", "a PEM file of certificates."),
+        ({"ssl_ca": "ca", "ssl_crl": ["ca"]}, "ssl_crl: Cannot use ", "of such a list."),
+    ],
+)
+@pytest.mark.parametrize("kind", [BaseServer, Granian, embed.Server])
+def test_files_of_tls_are_tried_by_construction(kind, keywords, begin, end):
+    def located(name, value):
+        if name == "ssl_key_password":
+            return value
+        return [cert(one) for one in value] if isinstance(value, list) else Path(cert(value))
+
+    keywords = {"ssl_cert": "server", "ssl_key": "server-key", **keywords}
+    keywords = {name: located(name, value) for name, value in keywords.items()}
+    with pytest.raises(ConfigurationError) as caught:
+        kind("a:b", interface="asgi", **keywords)
+    assert str(caught.value).startswith(begin)
+    assert str(caught.value).endswith(end)
+    assert "wrong" not in str(caught.value)
+
+
+def test_who_has_made_the_plans_names_the_settings():
+    plans = make_plans({"ssl_certificate": cert("server"), "ssl_keyfile": cert("other-key")})
+    with pytest.raises(UnusableError) as caught:
+        BaseServer("a:b", plans=plans[:2])
+    assert caught.value.setting == "ssl_keyfile"
 
 
 def test_hooks_are_returned_so_that_they_decorate():
