@@ -291,16 +291,25 @@ class Poller(selectors.BaseSelector):
     def _welcome(self, newcomer: Newcomer, fd: int) -> None:
         try:
             self.welcome(newcomer)
-        except Exception:
+        except Exception as error:
             # Out of memory or out of luck: this one is lost, its thread serves the others.
             connection = self.connections.get(fd)
             if connection is not None:
                 self._fail(connection)
+                return
+            self._say_unserved(newcomer, error)
+            if newcomer.sock.fileno() == fd:
+                self._unwatch(fd)
+                newcomer.sock.close()
             else:
-                _log.exception("A connection could not be served")
-                if newcomer.sock.fileno() == fd:
-                    self._unwatch(fd)
-                    newcomer.sock.close()
+                self._forget_closed(fd)
+
+    def _say_unserved(self, newcomer: Newcomer, error: Exception) -> None:
+        """Say why a newcomer was lost, while its exception is handled."""
+        if isinstance(error, ConnectionError):
+            _log.debug("A connection from %s ended before it was served", newcomer.client)
+        else:
+            _log.exception("A connection could not be served")
 
     def _fail(self, connection: Any) -> None:
         """Close a connection whose code failed, and say so once: its thread serves the others."""
@@ -327,6 +336,10 @@ class Poller(selectors.BaseSelector):
 
     def _unwatch(self, fd: int) -> None:
         raise NotImplementedError
+
+    def _forget_closed(self, fd: int) -> None:
+        """Drop what is known of a descriptor that was closed without ``_unwatch``."""
+        self._unwatch(fd)
 
 
 class EpollPoller(Poller):
@@ -476,6 +489,10 @@ class EpollPoller(Poller):
             self._epoll.unregister(fd)
         except (OSError, ValueError):
             pass  # the descriptor was closed by its owner, and the kernel forgot it then
+
+    def _forget_closed(self, fd: int) -> None:
+        # The kernel has forgotten it, and may know another by this descriptor already.
+        self._unwatched.discard(fd)
 
     def _mask(self, events: int) -> int:
         # ERRORS has the value of EPOLLERR, which is reported whether or not it is asked for.

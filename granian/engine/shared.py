@@ -10,7 +10,6 @@ its owner unmutes it: most requests need no call for their arming. With several 
 (``one_shot`` true) every release arms the descriptor for one event.
 """
 
-import logging
 import select
 import selectors
 import time
@@ -22,8 +21,6 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 from .connection import Connection
 from .deadlines import NEVER, Deadlines
 from .poller import READ, WRITE, Newcomer, Pollable, Poller, Ready
-
-_log = logging.getLogger("_granian")
 
 IN, OUT, ERR, HUP, RDHUP, ONE_SHOT = 0x1, 0x4, 0x8, 0x10, 0x2000, 1 << 30
 """The bits of epoll, which the other kernels' lists are translated to."""
@@ -339,8 +336,8 @@ class SharedPoller(Poller):
             return
         try:
             self._put_back(self.welcome(newcomer), fd)
-        except Exception:
-            _log.exception("A connection could not be served")
+        except Exception as error:
+            self._say_unserved(newcomer, error)
             self._unwatch(fd)
             self.connections.pop(fd, None)
             newcomer.sock.close()

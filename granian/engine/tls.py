@@ -295,6 +295,12 @@ class TlsHandshake(Connection):
     def __init__(self, newcomer: Newcomer, runtime: "Runtime") -> None:
         context = runtime.engine.tls
         assert context is not None
+        try:
+            # ``ssl`` makes a socket of its own without a layer for a peer that has left.
+            newcomer.sock.getpeername()
+        except OSError:
+            runtime.counters.connections_err += 1
+            raise ConnectionResetError("the peer has left") from None
         newcomer.sock = context.wrap_socket(
             newcomer.sock, server_side=True, do_handshake_on_connect=False
         )

@@ -1,10 +1,12 @@
 """TLS with other people's clients, and the operator's mistakes."""
 
 import json
+import os
 import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import time
 
@@ -145,6 +147,22 @@ def test_a_silent_client_is_ended_and_does_not_stop_others():
             assert other.recv(15) == b"HTTP/1.1 200 OK"
         assert silent.recv(100) == b""
         assert SHORT * 0.5 < time.monotonic() - begun < SHORT + 2.5
+
+
+@pytest.mark.parametrize("interface", ["asgi", "wsgi"])
+def test_clients_that_reset_before_the_handshake_harm_nobody(interface):
+    with GranianServer(f"tests.apps.streams:{interface}", interface, **SECURE) as server:
+        (worker,) = server.worker_pids
+        os.kill(worker, signal.SIGSTOP)  # so that it finds them all at once, and gone
+        for _ in range(10):
+            with socket.create_connection(server.address) as sock:
+                sock.sendall(b"\x16\x03\x01\x02\x00")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.kill(worker, signal.SIGCONT)
+        with connect(server) as other:
+            other.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            assert other.recv(15) == b"HTTP/1.1 200 OK"
+        assert "Traceback" not in server.log
 
 
 def test_who_is_silent_after_the_handshake_is_ended():

@@ -328,6 +328,36 @@ def test_a_newcomer_that_cannot_be_served_is_closed(room, caplog, error):
     assert room.poller.select(0) == []
 
 
+def test_a_newcomer_that_was_closed_by_what_failed_is_forgotten(room):
+    def welcome(newcomer):
+        newcomer.sock.close()
+        raise OSError(107, "Transport endpoint is not connected")
+
+    room.welcome = welcome
+    newcomer, theirs = room.newcomer()
+    theirs.send(b"x")
+    room.poller.select(0)
+    room.welcome = room.welcomed.append
+    other, theirs = room.newcomer()
+    assert other.fd == newcomer.fd, "given out again"
+    theirs.send(b"x")
+    room.poller.select(0)
+    assert room.welcomed == [other]
+
+
+def test_a_newcomer_whose_peer_has_left_is_the_peers_affair(room, caplog):
+    def welcome(newcomer):
+        raise ConnectionResetError("the peer has left")
+
+    room.welcome = welcome
+    newcomer, theirs = room.newcomer()
+    theirs.send(b"x")
+    with caplog.at_level("INFO"):
+        room.poller.select(0)
+    assert caplog.text == ""
+    assert newcomer.sock.fileno() == -1
+
+
 def test_a_newcomer_that_fails_as_a_connection_is_lost_as_one(room, caplog):
     made = []
 
@@ -673,6 +703,22 @@ def test_one_that_has_spoken_and_cannot_be_served_is_closed(spoken, error):
     spoken.poller.select(0)
     assert newcomer.sock.fileno() == -1
     assert spoken.poller.select(0) == []
+
+
+def test_one_that_was_closed_by_what_failed_is_forgotten(spoken, monkeypatch):
+    # As ``ssl`` does with a socket whose peer has left: it detaches it, and closes what it made.
+    watched = []
+    monkeypatch.setattr(spoken.poller, "_epoll", Interest(spoken.poller._epoll, watched))
+
+    def welcome(newcomer):
+        newcomer.sock.close()
+        raise OSError(107, "Transport endpoint is not connected")
+
+    spoken.welcome = welcome
+    spoken.ready()
+    assert spoken.poller.select(0) == []
+    assert watched == []
+    assert spoken.poller._unwatched == set()
 
 
 def test_a_closed_poller_takes_nobody(spoken):

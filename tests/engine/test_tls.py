@@ -2,6 +2,7 @@ import socket
 import ssl
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -340,6 +341,22 @@ def test_noise(peer, noise):
     client.sock.send(noise)
     client.connection.on_readable()
     assert client.handshake.phase == CLOSED
+
+
+def test_a_peer_that_has_left_before_the_handshake():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        client = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    client.sendall(b"x")
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    runtime = ScriptedRuntime(None, WorkerPlan(tls=PLAN))
+    runtime.engine = SimpleNamespace(tls=create_context(PLAN, "auto"))
+    with ours, pytest.raises(ConnectionError):
+        TlsHandshake(Newcomer(ours, None, None), runtime)
+    assert runtime.counters.connections_err == 1
 
 
 def test_plain_http_is_told_so(peer):
