@@ -181,7 +181,11 @@ class Poller(selectors.BaseSelector):
     def offer(self, newcomer: Newcomer) -> None:
         """Give a connected, non-blocking socket to this poller's thread."""
         self.newcomers[newcomer.fd] = newcomer
-        self._watch_new(newcomer.fd, READ)
+        try:
+            self._watch_new(newcomer.fd, READ)
+        except BaseException:
+            self.newcomers.pop(newcomer.fd, None)
+            raise
 
     def offer_ready(self, newcomer: Newcomer) -> None:
         """Give a socket whose first octets have arrived; the thread is to be woken then."""

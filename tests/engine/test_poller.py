@@ -291,6 +291,16 @@ def test_a_newcomer_is_welcomed_with_its_first_octets(room):
     assert (newcomer.client, newcomer.server) == (("peer", 1), ("self", 2))
 
 
+def test_a_newcomer_that_cannot_be_watched_is_not_waited_for(room, monkeypatch):
+    def full(fd, events):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(room.poller, "_watch_new", full)
+    with pytest.raises(OSError, match="No space"):
+        room.newcomer()
+    assert room.poller.newcomers == {}
+
+
 def test_a_newcomer_can_be_withdrawn_once(room):
     newcomer, theirs = room.newcomer()
     assert room.poller.withdraw(newcomer) is True
