@@ -316,7 +316,7 @@ class Acceptor(threading.Thread):
             return
         if len(stuck) < len(self._runtimes):
             self._silent = deque(
-                (due, self._offer_again(newcomer), newcomer)
+                (due, *self._offer_again(newcomer))
                 if owner in stuck and owner.poller.withdraw(newcomer)
                 else (due, owner, newcomer)
                 for due, owner, newcomer in self._silent
@@ -324,13 +324,16 @@ class Acceptor(threading.Thread):
         if any(one.poller.newcomers for one in stuck):
             self._look_at = now + _STUCK
 
-    def _offer_again(self, newcomer: Newcomer) -> "Runtime":
+    def _offer_again(self, withdrawn: Newcomer) -> "Tuple[Runtime, Newcomer]":
         runtime = self._choose()
+        # Another object: whoever still has the first among those that are ready, and that may be
+        # the runtime chosen now, sees that it is no longer meant.
+        newcomer = Newcomer(withdrawn.sock, withdrawn.client, withdrawn.server)
         try:
             runtime.poller.offer(newcomer)
         except (OSError, ValueError):  # ValueError: the runtime has ended
             newcomer.sock.close()
-        return runtime
+        return runtime, newcomer
 
     def _nobody_is_free(self) -> bool:
         """Tell whether every runtime has been in one turn for long."""

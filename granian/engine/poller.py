@@ -192,15 +192,19 @@ class Poller(selectors.BaseSelector):
         raise NotImplementedError
 
     def withdraw(self, newcomer: Newcomer) -> bool:
-        """Take a newcomer back; False if its first octets were quicker."""
+        """Take a newcomer back; False if its first octets were quicker.
+
+        Thread:
+            The one that offers: nobody else enters another with the same descriptor meanwhile.
+        """
         fd = newcomer.fd
-        try:
-            taken = self.newcomers.pop(fd)
-        except KeyError:
+        if self.newcomers.get(fd) is not newcomer:
+            # Served, and perhaps closed and the descriptor given out again: whose it is now must
+            # not be missing even for a moment, or its only turn may come in that moment.
             return False
-        if taken is not newcomer:
-            # The descriptor has been closed and given out again since.
-            self.newcomers[fd] = taken
+        try:
+            del self.newcomers[fd]
+        except KeyError:
             return False
         self._unwatch(fd)
         return True
@@ -384,7 +388,7 @@ class EpollPoller(Poller):
             except KeyError:
                 continue  # the acceptor has withdrawn it
             if taken is not newcomer:
-                # Withdrawn and closed, and the descriptor given out again since.
+                # Withdrawn, and offered anew or closed and its descriptor given out again since.
                 self.newcomers[fd] = taken
                 continue
             self._unwatched.add(fd)

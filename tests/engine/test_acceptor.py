@@ -552,6 +552,39 @@ def test_one_who_has_spoken_can_be_taken_back(door, clock):
 
 
 @linux
+def test_one_taken_back_may_come_to_the_same_runtime_again(door, clock, monkeypatch):
+    one = door(runtimes=2)
+    one.connect(4, b"x")
+    stuck, _ = one.runtimes
+    stuck.poller.busy_since = clock.now - 0.001
+    one.turn()
+    monkeypatch.setattr(one.acceptor, "_choose", lambda: stuck)  # free again at this moment
+    clock.advance(module._STUCK)
+    one.turn()
+    served = []
+
+    class Served:
+        def __init__(self, newcomer):
+            self.fd, self.sock, self.events = newcomer.fd, newcomer.sock, 1
+            self.heard = []
+            stuck.poller.replace(self)
+            served.append(self)
+
+        def on_readable(self):
+            self.heard.append(self.sock.recv(10))
+
+        def lose(self):
+            self.heard.append("lost")
+
+    stuck.poller.welcome = Served
+    stuck.poller._greet_ready(0.0)  # the end of the turn in which it was stuck
+    for _ in range(3):
+        stuck.poller.select(0)
+    assert [connection.heard for connection in served] == [[b"x"]] * 2
+    assert stuck.newcomers == []
+
+
+@linux
 def test_the_kernel_holds_back_who_says_nothing(deferred, door):
     one = door()
     silent = one.connect()

@@ -662,6 +662,32 @@ def test_a_withdrawn_one_does_not_take_its_descriptors_next_owner_along(spoken):
     assert spoken.poller.newcomers == {other.fd: other}
 
 
+def test_a_stale_withdrawal_does_not_hide_one_that_is_being_greeted(spoken):
+    stale, _ = spoken.ready()
+    spoken.poller.select(0)
+    spoken.poller.forget(spoken.made[0])  # served and closed; its descriptor is given out again
+    current = Newcomer(stale.sock, None, None)
+    spoken.poller.offer_ready(current)
+
+    class Newcomers(dict):
+        """The runtime's thread has its turn when the acceptor's has taken something out."""
+
+        interrupted = False
+
+        def pop(self, fd):
+            taken = super().pop(fd)
+            if not self.interrupted:
+                self.interrupted = True
+                spoken.poller._greet_ready(0.0)
+            return taken
+
+    spoken.poller.newcomers = Newcomers(spoken.poller.newcomers)
+    assert spoken.poller.withdraw(stale) is False
+    spoken.poller.select(0)
+    assert len(spoken.made) == 2
+    assert spoken.poller.newcomers == {}
+
+
 def test_who_comes_while_others_are_welcomed_has_the_next_turn(spoken):
     def serve(newcomer):
         spoken.make(newcomer)
