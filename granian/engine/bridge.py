@@ -77,4 +77,6 @@ class LoopDriver:
             self._timer.cancel()
         heap = self._poller.deadlines.heap
         wait = min(1.0, max(0.0, heap[0][0] - self._poller.now)) if heap else 1.0
+        if self._poller.has_more():
+            wait = 0.0
         self._timer = self._loop.call_later(wait, self._turn)

@@ -246,6 +246,10 @@ class Poller(selectors.BaseSelector):
             self.gathering = False
             self._prompt_until = now + (now - since) * _CAUTION
 
+    def has_more(self) -> bool:
+        """Tell whether ``select`` left somebody to its next call, which is to come at once."""
+        return False
+
     def drive_loop(self) -> None:
         """Be a loop's selector, whose ``select`` is called after each round of callbacks."""
         self._followers_from = self._prompt_until
@@ -376,11 +380,17 @@ class EpollPoller(Poller):
         self.newcomers[newcomer.fd] = newcomer
         self._ready.append(newcomer)
 
+    def has_more(self) -> bool:
+        """See ``Poller.has_more``; whoever calls ``select`` with a timeout need not ask."""
+        return bool(self._ready)
+
     def _greet_ready(self, since: float) -> None:
         """End a turn with those who were offered with their first octets at hand."""
         ready = self._ready
         gathered = self._gathered
-        for _ in range(len(ready)):  # who comes meanwhile has the next turn
+        # Who comes meanwhile has the next turn, and of a crowd whoever is behind the first few: a
+        # loop's callbacks and who is known already are not to wait for all of it.
+        for _ in range(min(len(ready), MOST)):
             newcomer = ready.popleft()
             fd = newcomer.fd
             try:
@@ -414,7 +424,7 @@ class EpollPoller(Poller):
     def select(self, timeout: Optional[float] = None) -> Ready:  # hot: counted by test_budget
         """Wait, serve own connections, and return foreign readiness."""
         gathered = self._gathered
-        if gathered and not self._send_followers():
+        if (gathered and not self._send_followers()) or self._ready:
             timeout = 0
         self.busy_since = 0.0
         if timeout != 0:

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextvars
+import select
 import socket
 
 import pytest
 
+from granian.engine import poller as module
 from granian.engine.bridge import LoopDriver, create_loop
 from granian.engine.poller import Newcomer, create_poller
 
@@ -78,6 +80,34 @@ def until(loop, condition):
             await asyncio.sleep(0.001)
 
     loop.run_until_complete(asyncio.wait_for(wait(), 5))
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="needs epoll")
+def test_a_crowd_of_newcomers_needs_no_more_than_to_be_told_once(bridged, monkeypatch):
+    loop, poller, _, theirs = bridged
+    monkeypatch.setattr(module, "MOST", 2)
+    pairs = [socket.socketpair() for _ in range(5)]
+    for ours, client in pairs:
+        client.send(b"x")
+        poller.offer_ready(Newcomer(ours, None, None))
+    served = []
+
+    def welcome(newcomer):
+        served.append(newcomer)
+        poller.replace(Echo(newcomer.sock, poller))
+        poller.forget(poller.connections[newcomer.fd])
+        if len(served) == len(pairs):
+            loop.stop()
+
+    poller.welcome = welcome
+    theirs.send(b"wake up")
+    given_up = loop.call_later(0.5, loop.stop)  # long before anything else calls the poller
+    loop.run_forever()
+    given_up.cancel()
+    assert len(served) == 5
+    for pair in pairs:
+        for sock in pair:
+            sock.close()
 
 
 def test_connections_are_served_by_the_loop_outside_every_task(bridged):

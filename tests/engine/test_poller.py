@@ -700,6 +700,21 @@ def test_who_comes_while_others_are_welcomed_has_the_next_turn(spoken):
     assert len(spoken.made) == 1
 
 
+@pytest.mark.parametrize("timeout", [None, 60.0])
+def test_of_a_crowd_some_have_the_next_turn_and_it_comes_at_once(spoken, monkeypatch, timeout):
+    monkeypatch.setattr(module, "MOST", 2)
+    for _ in range(3):
+        spoken.ready()
+    assert spoken.poller.select(0) == []
+    assert len(spoken.made) == 2, "a loop's callbacks are not to wait for a whole crowd"
+    assert spoken.poller.has_more()
+    for connection in spoken.made:
+        spoken.poller.forget(connection)
+    spoken.poller.select(timeout)
+    assert len(spoken.made) == 3
+    assert not spoken.poller.has_more()
+
+
 def test_the_answers_of_many_newcomers_leave_together(spoken):
     spoken.poller.select(0)
     spoken.clock.advance(module._CAUTION * module._LONG)
