@@ -29,7 +29,7 @@ async def asgi(scope, receive, send):
     if path == "/hints":
         await send({"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload"]})
     body = b""
-    while True:
+    while path != "/early":  # which answers before it has read anything
         message = await receive()
         if message["type"] == "http.disconnect":
             return

@@ -191,7 +191,7 @@ class Http2Wire:
         ended: The server has closed its side.
     """
 
-    def __init__(self, address, context=None, wait=10.0):
+    def __init__(self, address, context=None, wait=10.0, greeting=GREETING):
         self.sock = socket.create_connection(address, timeout=wait)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if context is not None:
@@ -204,7 +204,7 @@ class Http2Wire:
         self._rest = b""
         self._encoder, self._decoder = Encoder(), PlainDecoder()
         self._heads = {}
-        self.sock.sendall(GREETING)
+        self.sock.sendall(greeting)
 
     def __enter__(self):
         return self
