@@ -22,6 +22,7 @@ from .._typing import Address
 from ..errors import AppError
 from ..wire.head import RequestHead
 from ..wire.http2 import session as wire
+from ..wire.http2.clocks import PREFACE_TIMEOUT
 from ..wire.http2.compression import Lexicon
 from ..wire.http2.session import Session
 from ..wire.http2.stream import AWAITING, STREAMING, Fields, Stream
@@ -218,7 +219,7 @@ class Http2Connection(Connection):
             owner=self,
         )
         self.context = runtime.application.connect(self)
-        self.arm(wire.PREFACE_TIMEOUT)
+        self.arm(PREFACE_TIMEOUT)
 
     def open_tunnel(self, stream: Http2Stream, head: RequestHead, complete: bool) -> None:
         """Answer an extended CONNECT (RFC 8441)."""

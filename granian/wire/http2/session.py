@@ -12,7 +12,7 @@ idle streams, resets, windows, more streams than announced, GOAWAY, floods.
 Runs on the thread that owns the connection; time is passed in. RFC 9113, 9218, 8441.
 """
 
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set
 from weakref import ReferenceType, ref
 
 from h2.events import (
@@ -33,6 +33,15 @@ from hpack.exceptions import HPACKError, OversizedHeaderListError
 from ..._typing import RawHeaders
 from ...plan import WorkerPlan
 from ..head import CHUNKED, RequestHead
+from .block import FieldBlock, unpad
+from .clocks import (
+    CHECK_INTERVAL,
+    DRAIN_PING_TIMEOUT,
+    LIVENESS_PING,
+    PREFACE_TIMEOUT,
+    SETTINGS_TIMEOUT,
+    Clocks,
+)
 from .closed import Closed
 from .codes import (
     ACK,
@@ -49,7 +58,6 @@ from .codes import (
     GOAWAY,
     HEADERS,
     NO_ERROR,
-    PADDED,
     PING,
     PREFACE,
     PRIORITY,
@@ -97,19 +105,12 @@ TRANSITIONS = {
 
 FIELDS_MAX = 1000
 REQUESTS_MAX = 10_000
-PREFACE_TIMEOUT = 10.0
-SETTINGS_TIMEOUT = 2.0
-IDLE_TIMEOUT = 75.0
-DRAIN_PING_TIMEOUT = 1.0
-CHECK_INTERVAL = 5.0
 
-_CONTINUATIONS_MAX = 64
 _UNREAD_MAX = 65_536  # of a body whose response is over: more is told to stop
 _ROOM = 262_144  # octets of DATA put into the transport ahead of what the peer has taken
 _NO_RFC7540_PRIORITIES = 9  # RFC 9218 section 2.1
 
 _DRAIN_PING = b"draining"
-_LIVENESS_PING = b"anyone??"
 
 _FIXED_SIZES = {RST_STREAM: 4, PING: 8, WINDOW_UPDATE: 4}
 _ON_CONNECTION = frozenset([SETTINGS, PING, GOAWAY, PRIORITY_UPDATE])
@@ -137,14 +138,10 @@ class Session:
 
     __slots__ = (
         "_block",
-        "_block_flags",
-        "_block_octets",
-        "_body_timeout",
+        "_clocks",
         "_closed",
         "_control",
-        "_fragments",
         "_fresh",
-        "_idle_since",
         "_lane",
         "_low_water",
         "_make_stream",
@@ -152,15 +149,10 @@ class Session:
         "_max_streams",
         "_milestone",
         "_on_wake",
-        "_opened_at",
         "_peer_leaving",
-        "_ping_at",
-        "_ping_due",
-        "_plan",
         "_priorities",
         "_requests",
         "_rest",
-        "_write_timeout",
         "busy",
         "code",
         "completed",
@@ -197,7 +189,7 @@ class Session:
         self.phase = AWAITING_PREFACE
         self.code = NO_ERROR
         self.owner = owner
-        self.now = self._opened_at = self._idle_since = now
+        self.now = now
         self.busy = True
         self.more = False
         self.lexicon = lexicon
@@ -205,22 +197,15 @@ class Session:
         self.zombies: Set[ReferenceType[Stream]] = set()
         self.completed = 0
         self.guard = Guard()
-        self._plan = limits
-        self._write_timeout = plan.write_timeout
-        self._body_timeout = plan.body_read_timeout
         self._make_stream = make_stream
         self._on_wake = on_wake
         self._rest = b""
-        self._block = 0  # the stream whose header block is open
-        self._block_flags = self._block_octets = 0
-        self._fragments: List[bytes] = []
+        self._block = FieldBlock(limits.max_headers_size)
         self._control = self._requests = 0
         self._milestone = Guard.SAMPLE
         self._priorities: Dict[int, Priority] = {}
         self._fresh: List[Stream] = []
         self._peer_leaving = False
-        self._ping_at = now
-        self._ping_due = 0.0
         self._max_streams = limits.max_concurrent_streams
         self._max_frame = max(16_384, min(limits.max_frame_size, 0xFFFFFF))
         # Half of it, for the piece that crosses the mark is kept whole.
@@ -243,6 +228,7 @@ class Session:
         self.send_window = self.judge.remote_settings.initial_window_size
         self.outflow.octets.append(self.judge.data_to_send())
         self.inflow = Inflow(limits, self.outflow.octets, now)
+        self._clocks = Clocks(plan, self.outflow.octets, now)
         self.judge._inbound_flow_control_window_manager = self.inflow.window
         self._lane = Lane(self) if lane else None
 
@@ -260,6 +246,7 @@ class Session:
             self._rest = b""
         at, size = 0, len(data)
         unpack, max_frame, lane = FRAME_HEADER.unpack_from, self._max_frame, self._lane
+        block = self._block
         try:
             if self.phase == AWAITING_PREFACE:
                 at = self._preface(data)
@@ -277,7 +264,7 @@ class Session:
                     at = start - 9
                     break
                 number &= STREAM_ID_MAX
-                if self._block or self.phase == GREETING:
+                if block.number or self.phase == GREETING:
                     self._in_sequence(kind, flags, number, data[start:at])
                 elif kind == HEADERS and flags & END_HEADERS:
                     if (
@@ -308,7 +295,7 @@ class Session:
         if len(data) < 24:
             return 0
         self.phase = GREETING
-        self._opened_at = self.now
+        self._clocks.begin(self.now)
         return 24
 
     def _in_sequence(self, kind: int, flags: int, number: int, payload: bytes) -> None:
@@ -319,46 +306,15 @@ class Session:
             self._unusual(kind, flags, number, payload)
             self.phase = OPEN
             return
-        if kind != CONTINUATION or number != self._block:  # section 6.10
-            raise Fault(PROTOCOL_ERROR)
-        fragments = self._fragments
-        fragments.append(payload)
-        self._block_octets += len(payload)
-        if len(fragments) > _CONTINUATIONS_MAX or self._block_octets > self._plan.max_headers_size:
-            raise Fault(ENHANCE_YOUR_CALM)
-        if flags & END_HEADERS:
-            block = b"".join(fragments)
-            fragments.clear()
-            self._block = 0
-            flags = self._block_flags | END_HEADERS
-            lane = self._lane
+        block = self._block.join(kind, flags, number, payload)
+        if block is not None:
+            flags, lane = self._block.flags, self._lane
             if (
                 lane is None
                 or not self._welcomes(number)
                 or not lane.headers(flags, number, block, 0, len(block))
             ):
                 self._headers(flags, number, block, 0, len(block))
-
-    def _begin_block(self, flags: int, number: int, payload: bytes) -> None:
-        """Keep the first frame of a header block that more frames continue."""
-        if not number:
-            raise Fault(PROTOCOL_ERROR)
-        start, stop = self._unpad(flags, payload, 0, len(payload))
-        self._block = number
-        self._block_flags = flags & ~PADDED
-        self._fragments.append(payload[start:stop])
-        self._block_octets = stop - start
-
-    def _unpad(self, flags: int, data: bytes, start: int, stop: int) -> Tuple[int, int]:
-        """Find where the content of a padded frame lies (section 6.1)."""
-        if not flags & PADDED:
-            return start, stop
-        if start == stop:
-            raise Fault(FRAME_SIZE_ERROR)
-        padding = data[start]
-        if padding >= stop - start:
-            raise Fault(PROTOCOL_ERROR)
-        return start + 1, stop - padding
 
     def _headers(self, flags: int, number: int, data: bytes, start: int, stop: int) -> None:
         """Take a whole header block that the lane has not taken."""
@@ -391,7 +347,7 @@ class Session:
 
     def _skip_block(self, flags: int, data: bytes, start: int, stop: int) -> None:
         """Decode a block for the sake of the compression state alone."""
-        start, stop = self._unpad(flags, data, start, stop)
+        start, stop = unpad(flags, data, start, stop)
         if flags & PRIORITY_FLAG:
             start += 5
         self.decoder.decode(data[start:stop])
@@ -554,7 +510,7 @@ class Session:
                 self.inflow.held -= stream.held
                 stream.held = 0
             if not self.streams:
-                self._idle_since = self.now
+                self._clocks.idle_since = self.now
                 if self._peer_leaving or self.phase == LEAVING:
                     self.phase = CLOSED
         if not self.busy:
@@ -602,7 +558,7 @@ class Session:
         self.zombies.add(ref(stream, self.zombies.discard))
 
     def _emptied(self) -> None:
-        self._idle_since = self.now
+        self._clocks.idle_since = self.now
         if self._peer_leaving or self.phase == LEAVING:
             self.phase = CLOSED
 
@@ -654,7 +610,7 @@ class Session:
         if size is not None and size != len(payload):
             raise Fault(FRAME_SIZE_ERROR)
         if kind == HEADERS:
-            self._begin_block(flags, number, payload)
+            self._block.begin(flags, number, payload)
         elif kind == WINDOW_UPDATE:
             self._window_update(number, int.from_bytes(payload, "big") & WINDOW_MAX)
         elif kind == RST_STREAM:
@@ -835,8 +791,8 @@ class Session:
     def _ping_acknowledged(self, data: Optional[bytes]) -> None:
         if data == _DRAIN_PING and self.phase == DRAINING:
             self._leave()
-        elif data == _LIVENESS_PING:
-            self._ping_due = 0.0
+        elif data == LIVENESS_PING:
+            self._clocks.answered()
         elif data == ADAPTIVE_PING:
             self.inflow.adapt(self.judge, self.now)
 
@@ -915,7 +871,7 @@ class Session:
         self.now = now
         if self.phase in (AWAITING_PREFACE, GREETING, OPEN):
             self.phase = DRAINING
-            self._ping_at = now
+            self._clocks.drain(now)
             self.outflow.octets += (
                 goaway(STREAM_ID_MAX, NO_ERROR),
                 frame(PING, 0, 0, _DRAIN_PING),
@@ -942,7 +898,7 @@ class Session:
         self._rest = b""
         self.streams.clear()  # empty, but as large as it ever was
         self.zombies.clear()
-        self._fragments.clear()
+        self._block.forget()
         self._priorities.clear()
         self.outflow.octets.clear()
         self.judge.release()
@@ -958,51 +914,28 @@ class Session:
             return CHECK_INTERVAL
 
     def _tick(self, now: float) -> float:
+        clocks = self._clocks
         if self.phase <= GREETING:
             limit = PREFACE_TIMEOUT if self.phase == AWAITING_PREFACE else SETTINGS_TIMEOUT
-            left = self._opened_at + limit - now
-            if left <= 0:
-                raise Fault(PROTOCOL_ERROR)
-            return left
+            return clocks.greeting(limit, now)
         if self.phase == DRAINING:
-            if now - self._ping_at >= DRAIN_PING_TIMEOUT:
+            if clocks.drained(now):
                 self._leave()
             return min(CHECK_INTERVAL, DRAIN_PING_TIMEOUT)
         due = CHECK_INTERVAL
         if self.streams:
-            self._reap(now)
+            for stream in list(self.streams.values()):
+                if clocks.stalled(stream, now):
+                    self.reset(stream, CANCEL)
         elif self.phase == OPEN:
-            due = self._idle_since + IDLE_TIMEOUT - now
+            due = clocks.idle(now)
             if due <= 0:
                 self._leave()
                 return CHECK_INTERVAL
-        interval = self._plan.keep_alive_interval
-        if interval is not None:
-            due = min(due, self._keep_alive(now, interval))
+        due = clocks.keep_alive(due, now)
+        if self.outflow.octets:
+            self.wake()
         return due
-
-    def _keep_alive(self, now: float, interval: float) -> float:
-        """Ask a silent peer whether it lives; close when it does not answer."""
-        if self._ping_due:
-            if now >= self._ping_due:
-                raise Fault(NO_ERROR)
-            return self._ping_due - now
-        left = self._ping_at + interval - now
-        if left > 0:
-            return left
-        self._ping_at = now
-        self._ping_due = now + self._plan.keep_alive_timeout
-        self.outflow.octets.append(frame(PING, 0, 0, _LIVENESS_PING))
-        self.wake()
-        return min(interval, self._plan.keep_alive_timeout)
-
-    def _reap(self, now: float) -> None:
-        """Reset streams whose peer neither reads nor writes (slow read, zero window)."""
-        for stream in list(self.streams.values()):
-            unread = stream.queued and now - stream.moved_at >= self._write_timeout
-            wanted = stream.remote_open and (stream.wants_body or stream.phase >= COMPLETE)
-            if unread or (wanted and now - stream.heard_at >= self._body_timeout):
-                self.reset(stream, CANCEL)
 
     def _fail(self, code: int) -> None:
         """Break off with a GOAWAY."""

@@ -177,45 +177,6 @@ def test_a_stream_we_were_made_to_reset_counts_until_its_application_ends(serve,
     assert len(server.opened) == 10
 
 
-# Row 46
-
-
-def test_endless_continuation_is_calmed(serve):
-    server = serve()
-    server.feed(frame(HEADERS, 0, 1, server.block(*REQUEST)))
-    for _ in range(70):
-        server.feed(frame(CONTINUATION, 0, 1, b"\x00\x01a\x01b"))
-    assert server.goaway() == ENHANCE_YOUR_CALM
-    assert server.opened == []
-
-
-def test_continuation_beyond_the_list_limit_is_calmed(serve):
-    server = serve()
-    server.feed(frame(HEADERS, 0, 1, server.block(*REQUEST)))
-    for _ in range(5):
-        server.feed(frame(CONTINUATION, 0, 1, b"\x00\x01a\x7f\x81\x7f" + bytes(16_000)))
-    assert server.goaway() == ENHANCE_YOUR_CALM
-
-
-def test_a_request_in_several_frames(serve):
-    server = serve(answer)
-    block = server.block(*REQUEST)
-    server.feed(frame(HEADERS, END_STREAM, 1, block[:2]))
-    server.feed(frame(CONTINUATION, 0, 1, block[2:4]) + frame(CONTINUATION, 0, 1))
-    assert server.opened == []
-    server.feed(frame(CONTINUATION, END_HEADERS, 1, block[4:]))
-    assert server.opened[0].head.method == "GET"
-    assert list(server.responses()) == [1]
-
-
-def test_a_padded_request_in_several_frames(serve):
-    server = serve(answer)
-    block = server.block(*REQUEST)
-    server.feed(frame(HEADERS, PADDED | END_STREAM, 1, b"\x03" + block[:2] + bytes(3)))
-    server.feed(frame(CONTINUATION, END_HEADERS, 1, block[2:]))
-    assert list(server.responses()) == [1]
-
-
 # Rows 47, 48
 
 
@@ -653,18 +614,6 @@ def test_octet_by_octet(lane):
     assert list(server.responses()) == [1]
 
 
-def test_a_silent_peer_is_closed_by_the_timers(lane):
-    server = Server(lane=lane, greet=False)
-    assert server.session.tick(server.now) == 10
-    server.session.tick(server.now + 10)
-    assert server.session.phase == CLOSED
-    server = Server(lane=lane, greet=False)
-    server.feed(PREFACE)
-    assert server.session.tick(server.now) == 2
-    server.session.tick(server.now + 2)
-    assert server.session.phase == CLOSED
-
-
 # Row 70
 
 
@@ -751,32 +700,6 @@ def test_extended_connect_where_it_was(serve):
     assert server.opened[0].head.upgrade == b"websocket"
 
 
-# Row 74
-
-
-def test_an_idle_connection_is_told_to_go_after_75_seconds(serve):
-    server = serve(answer)
-    server.request(1)
-    server.take()
-    assert server.session.tick(server.now + 74) == pytest.approx(1)
-    server.session.tick(server.now + 75)
-    assert server.goaway() == NO_ERROR
-    assert server.session.phase == CLOSED
-
-
-def test_keep_alive_pings_and_their_timeout(serve):
-    server = serve(keep_alive_interval=5.0, keep_alive_timeout=3.0)
-    server.session.tick(server.now + 5)
-    [(kind, flags, _, payload)] = server.take()
-    assert (kind, flags) == (PING, 0)
-    server.now += 6
-    server.feed(frame(PING, ACK, 0, payload))
-    server.session.tick(server.now + 5)
-    assert server.take()[0][0] == PING
-    server.session.tick(server.now + 8.1)
-    assert server.session.phase == CLOSED
-
-
 # Beyond the table
 
 
@@ -845,34 +768,6 @@ def test_drain_with_a_round_trip(serve):
         stream.respond(200, [], b"")
     assert server.session.phase == CLOSED
     assert sorted(server.responses()) == [1, 3]
-
-
-def test_drain_without_an_answer_to_the_ping(serve):
-    server = serve()
-    server.session.drain(server.now)
-    server.take()
-    server.session.tick(server.now + 1)
-    assert server.goaway() == NO_ERROR
-    assert server.session.phase == CLOSED
-
-
-def test_an_upload_that_stops_is_reset(serve):
-    server = serve()
-    server.request(1, POST, last=False)
-    server.opened[0].want_body(0)
-    server.session.tick(server.now + 59)
-    assert server.reset(1) is None
-    server.session.tick(server.now + 60)
-    assert server.reset(1) == CANCEL
-
-
-def test_an_application_that_is_busy_keeps_its_upload(serve):
-    server = serve()
-    server.request(1, POST, last=False)
-    server.opened[0].want_body(0)
-    server.feed(frame(DATA, 0, 1, b"x"))  # what it waited for: now it works on it
-    server.session.tick(server.now + 100)
-    assert server.reset(1) is None
 
 
 def test_the_send_buffer_is_the_operators(serve):
