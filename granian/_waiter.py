@@ -115,7 +115,7 @@ class Bell:
     speaks as much of its protocol as a task asks for.
 
     Attributes:
-        waiting: A task waits and has not been told to go on: ``ring`` may be called.
+        wake: The waiting task's wake-up, until it is told to go on; ``ring`` needs one.
         result: What the task calls when it goes on: raises if it was cancelled.
         taken: For the waiting coroutine to set before its ``await`` and to clear after it: nobody
             else may wait meanwhile.
@@ -126,9 +126,9 @@ class Bell:
         "_context",
         "_loop",
         "_reason",
-        "_wake",
         "result",
         "taken",
+        "wake",
     )
 
     _context: Context
@@ -137,7 +137,7 @@ class Bell:
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop  # tasks look for it here, to see that it is theirs
         self._asyncio_future_blocking = False
-        self._wake: Optional[Callback] = None
+        self.wake: Optional[Callback] = None
         self.result: Callable[[], object] = _nothing
         self.taken = False
 
@@ -146,16 +146,11 @@ class Bell:
         self._asyncio_future_blocking = True
         yield self
 
-    @property
-    def waiting(self) -> bool:
-        """See the class."""
-        return self._wake is not None
-
     def ring(self) -> None:
         """Resume the waiting task before returning; see ``Waiter.fire``."""
-        wake = self._wake
+        wake = self.wake
         assert wake is not None
-        self._wake = None
+        self.wake = None
         if current_task(self._loop) is None:
             self._context.run(wake, self)
         else:
@@ -165,15 +160,15 @@ class Bell:
 
     def add_done_callback(self, callback: Callback, *, context: Context) -> None:
         """Keep the waiting task's wake-up."""
-        self._wake = callback
+        self.wake = callback
         self._context = context
 
     def cancel(self, *args: object, **message: object) -> bool:
         """Have the task resumed by the loop, with ``CancelledError``; False if it was rung."""
-        wake = self._wake
+        wake = self.wake
         if wake is None:
             return False
-        self._wake = None
+        self.wake = None
         said = args or tuple(message.values())
         self._reason = said if said and said[0] is not None else ()
         self.result = self._raise

@@ -234,7 +234,7 @@ class AsgiWebsocket:
         events = self._events
         events.append({"type": "websocket.receive", key: message})
         bell = self._bell
-        if bell._wake is not None:  # ``waiting``, in line
+        if bell.wake is not None:
             bell.ring()
         elif self._receivers:
             self._wake_receiver()
@@ -243,7 +243,7 @@ class AsgiWebsocket:
             self.channel.pause()
 
     def _wake_receiver(self) -> None:
-        if self._bell.waiting:
+        if self._bell.wake is not None:
             self._bell.ring()
             return
         receivers = self._receivers
@@ -273,7 +273,7 @@ class AsgiWebsocket:
         self.phase = CLOSED
         if self._disconnect is None:
             self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
-        if self._bell.waiting:
+        if self._bell.wake is not None:
             self._bell.ring()
         receivers, self._receivers = self._receivers, None
         for waiter in receivers or ():

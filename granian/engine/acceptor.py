@@ -1,8 +1,9 @@
 """The listening thread: accept, hold back when full, hand the socket to a runtime.
 
 One per worker, on ``selectors``. It never reads or writes a connection. A socket it has offered
-belongs to it until its first octets arrive (``poller.newcomers``), so it also ends those that
-stay silent, and takes back those that a blocked runtime cannot serve.
+belongs to it until a runtime comes to its first octets (``poller.newcomers``), so it also ends
+those that stay silent, and takes back those that a blocked runtime cannot serve. Of several that
+were accepted together it says which have spoken already.
 """
 
 import errno
@@ -295,7 +296,8 @@ class Acceptor(threading.Thread):
             if listener.set_options:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             server = listener.address or sock.getsockname()[:2]
-            newcomer = Newcomer(sock, client[:2] if client else None, server)
+            # A peer on a UNIX socket may have bound a path; that is no address to be told of.
+            newcomer = Newcomer(sock, client[:2] if isinstance(client, tuple) else None, server)
             if ready:
                 runtime.poller.offer_ready(newcomer)
             else:

@@ -197,17 +197,22 @@ class Poller(selectors.BaseSelector):
         Thread:
             The one that offers: nobody else enters another with the same descriptor meanwhile.
         """
+        if not self._claim(newcomer):
+            return False
+        self._unwatch(newcomer.fd)
+        return True
+
+    def _claim(self, newcomer: Newcomer) -> bool:
+        """Own a newcomer from now on; False if somebody else does."""
         fd = newcomer.fd
         if self.newcomers.get(fd) is not newcomer:
-            # Served, and perhaps closed and the descriptor given out again: whose it is now must
-            # not be missing even for a moment, or its only turn may come in that moment.
+            # Perhaps closed, and the descriptor given out again: whose it is now must not be
+            # missing even for a moment, or its only turn may come in that moment.
             return False
-        try:
-            del self.newcomers[fd]
-        except KeyError:
-            return False
-        self._unwatch(fd)
-        return True
+        taken = self.newcomers.pop(fd, None)
+        if taken is not None and taken is not newcomer:
+            self.newcomers[fd] = taken  # offered between these lines
+        return taken is newcomer
 
     # owner thread
 
@@ -392,17 +397,10 @@ class EpollPoller(Poller):
         # loop's callbacks and who is known already are not to wait for all of it.
         for _ in range(min(len(ready), MOST)):
             newcomer = ready.popleft()
-            fd = newcomer.fd
-            try:
-                taken = self.newcomers.pop(fd)
-            except KeyError:
-                continue  # the acceptor has withdrawn it
-            if taken is not newcomer:
-                # Withdrawn, and offered anew or closed and its descriptor given out again since.
-                self.newcomers[fd] = taken
-                continue
-            self._unwatched.add(fd)
-            self._welcome(newcomer, fd)
+            if not self._claim(newcomer):
+                continue  # withdrawn by the acceptor, and perhaps offered anew
+            self._unwatched.add(newcomer.fd)
+            self._welcome(newcomer, newcomer.fd)
             if gathered:
                 after = self._clock()
                 if after - since > _WAIT or len(gathered) >= MOST:

@@ -204,6 +204,20 @@ def test_unix_sockets_have_a_path_and_no_client(clock, tmp_path):
         runtime.close()
 
 
+def test_a_path_that_a_peer_has_bound_is_no_address_of_a_client(clock, tmp_path):
+    runtime = Runtime()
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+        client.bind(str(tmp_path / "peer"))
+        acceptor = Acceptor([listener], [runtime], 10, 30.0)
+        client.connect(str(tmp_path / "socket"))
+        acceptor._accept(acceptor._listeners[0])
+        assert runtime.newcomers[0].client is None
+        acceptor.close()
+        runtime.close()
+
+
 def test_options_are_set_where_they_are_not_inherited(door, monkeypatch):
     monkeypatch.setattr(module.sys, "platform", "freebsd14")
     one = door()

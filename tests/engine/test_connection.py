@@ -14,6 +14,7 @@ from granian.engine.poller import READ, WRITE, Newcomer
 from granian.plan import WorkerPlan
 from tests.support.fakes import ScriptedSocket
 from tests.support.runtime import FakeRuntime, RecordingApplication
+from tests.support.wire import tcp_pair
 
 
 class Plain(Connection):
@@ -344,11 +345,7 @@ def test_a_loss_that_fails_closes_all_the_same(monkeypatch):
 
 
 def test_a_reset_is_an_error_to_the_peer():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        theirs = socket.create_connection(listener.getsockname())
-        ours, _ = listener.accept()
+    ours, theirs = tcp_pair()
     connection = make(ours)
     connection.reset()
     with theirs, pytest.raises(ConnectionResetError):

@@ -20,6 +20,7 @@ from granian.plan import TlsPlan, WorkerPlan
 from granian.wire.http2.codes import PREFACE, SETTINGS, frame
 from tests.support.certs import path
 from tests.support.engine import ScriptedRuntime
+from tests.support.wire import tcp_pair
 
 PLAN = TlsPlan(path("server"), path("server-key"))
 
@@ -344,11 +345,7 @@ def test_noise(peer, noise):
 
 
 def test_a_peer_that_has_left_before_the_handshake():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        client = socket.create_connection(listener.getsockname())
-        ours, _ = listener.accept()
+    ours, client = tcp_pair()
     client.sendall(b"x")
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()

@@ -15,6 +15,16 @@ CHUNK_LINE = re.compile(rb"([0-9a-fA-F]{1,16})")
 WAIT = 5.0
 
 
+def tcp_pair() -> Tuple[socket.socket, socket.socket]:
+    """Connect two sockets over loopback, where the ends of a pair of UNIX sockets will not do."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    return ours, theirs
+
+
 class Response(NamedTuple):
     """One final or interim response."""
 
