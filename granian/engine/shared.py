@@ -151,7 +151,7 @@ class SharedPoller(Poller):
         """Serve the runtime's own wake-up, which needs no owner."""
         self._wakeup = connection
         self.connections[connection.fd] = connection
-        self._interest.register(connection.fd, IN)
+        self._interest.register(connection.fd, IN | (ONE_SHOT if self.one_shot else 0))
 
     # the owner of a connection
 
@@ -327,6 +327,8 @@ class SharedPoller(Poller):
         wakeup = self._wakeup
         if wakeup is not None and fd == wakeup.fd:
             wakeup.on_readable()
+            if self.one_shot:
+                self._modify(fd, IN | ONE_SHOT)
             return
         try:
             newcomer = self.newcomers.pop(fd)

@@ -115,7 +115,7 @@ class Crew:
         self._stopping = True
         self._poller.nudge()
         self._bell.set()
-        for hand in list(self._parked):
+        for hand in list(self._hands):  # those that park are in no list that stands still
             _release(hand.turn)
 
     # the threads of the crew

@@ -49,8 +49,11 @@ class Wakeup:
             pass  # woken twice for one octet
         self._signalled = False
         calls = self._calls
-        while calls:
-            call = calls.popleft()
+        while True:
+            try:
+                call = calls.popleft()
+            except IndexError:
+                return  # not asked before: two threads may lead a crew for a moment
             try:
                 call()
             except Exception:

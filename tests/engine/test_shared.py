@@ -270,6 +270,24 @@ def test_posted_calls_are_run(room):
     assert calls == [1]
 
 
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="no arming for one event")
+def test_posted_calls_are_run_by_one_of_the_threads_that_share():
+    room = Room(one_shot=True)
+    calls = []
+
+    def call():
+        room.wakeup.post(lambda: calls.append(2))
+        calls.extend(room.poller.collect(0, 1))  # as another thread would, meanwhile
+
+    room.wakeup.post(call)
+    room.turn()
+    assert calls == [2]
+    room.wakeup.post(lambda: calls.append(3))
+    room.turn()
+    assert calls == [2, 3]
+    room.close()
+
+
 @pytest.mark.skipif(not hasattr(select, "epoll"), reason="a hang-up without reading")
 def test_a_hangup_is_seen_without_reading(turns):
     guest = turns.guest()

@@ -277,6 +277,29 @@ def test_stopping_waits_for_nobody_it_cannot_wake(shift):
     assert one.crew.size >= 1
 
 
+def test_stopping_while_threads_park_wakes_them_all(shift):
+    class Restless(deque):
+        """What a deque is without the GIL: another thread changes it between any two steps."""
+
+        def __iter__(self):
+            raise RuntimeError("deque mutated during iteration")
+
+    one = shift(limit=3, slowness=1.0)
+    one.hold(1, 2)
+    one.ready(1, 2)
+    one.wait_begun(2)
+    for gate in one.gates.values():
+        gate.set()
+    wait_until(lambda: len(one.crew._parked) == 2, what="two parked")
+    kept = one.crew._parked
+    one.crew._parked = Restless(kept)
+    try:
+        one.crew.stop()
+    finally:
+        one.crew._parked = kept
+    one.end()
+
+
 def test_what_is_counted(shift):
     one = shift(limit=2)
     one.hold(1, 2)
