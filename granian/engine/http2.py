@@ -51,6 +51,11 @@ class Http2Stream(Stream):
     context: Any
     _file: Tuple[int, int, int]
 
+    @property
+    def sock(self) -> Any:
+        """The connection's socket: what visits follow (``Runtime.post_to``)."""
+        return self.session.owner.sock
+
     # what an interface asks of a peer
 
     @property
@@ -326,10 +331,20 @@ class Http2Connection(Connection):
 
     def _arm_check(self) -> None:
         """Have the session look at its clocks before long."""
-        due = self.session.tick(self.poller.now)
+        now = self.poller.now
+        due = self.session.tick(now)
         if self.out_size:
             due = min(due, self.runtime.plan.write_timeout)
+        for channel in self.websockets:
+            due = min(due, channel.due - now)
         self.arm(due)
+
+    def expect(self, seconds: float) -> float:
+        """Return when these seconds have passed; the WebSockets are looked at then."""
+        due = self.poller.now + seconds
+        if due < self.deadline:
+            self.arm(seconds)
+        return due
 
     def on_deadline(self) -> None:
         """See to what may take too long."""
@@ -338,8 +353,12 @@ class Http2Connection(Connection):
         elif self.out_size and self.poller.now - self._moved_at >= self.runtime.plan.write_timeout:
             self.reset()
         else:
-            self._arm_check()
-            self.flush()
+            now = self.poller.now
+            for channel in [channel for channel in self.websockets if channel.due <= now]:
+                channel.on_late()
+            if self.phase == SERVING:
+                self._arm_check()
+                self.flush()
 
     # the end
 

@@ -75,7 +75,8 @@ class Runtime:
 
     Attributes:
         application: The interface around the target (``waist.Application``).
-        guests: Runtimes whose exchanges are posted to this one's application.
+        guest: The runtime whose exchanges are posted to this one's application, if it has one; it
+            takes no connections itself then.
         lane: Reads heads; its memos are this thread's.
         writer: Renders heads; likewise.
         linger_time: Seconds that a half-closed connection waits for the peer's end.
@@ -106,7 +107,7 @@ class Runtime:
         )
         self.started = threading.Event()
         self.failure: Optional[BaseException] = None
-        self.guests: Sequence[Runtime] = ()
+        self.guest: Optional[Runtime] = None
         self._drain_at_start = False
 
     def _create_poller(self) -> Poller:
@@ -126,7 +127,7 @@ class Runtime:
         self._wakeup.post(call)
 
     def post_to(self, connection: Any, call: Callable[[], None]) -> None:
-        """Run ``call`` soon, on the thread that owns the connection then."""
+        """Run ``call`` as the owner of a connection's ``sock``; soon, if that is another thread."""
         self._wakeup.post(call)
 
     def visit(self, connection: Any, action: Callable[[Any], None]) -> None:
@@ -292,8 +293,8 @@ class Runtime:
             return
         if len(self.poller.connections) > 1 or self.poller.newcomers:
             return
-        if not all(guest.stopped for guest in self.guests):
-            return  # each will call again when it has ended
+        if self.guest is not None and not self.guest.stopped:
+            return  # it will call again when it has ended
         pending = self.tasks.pending if self.tasks is not None else None
         if pending:
             for task in list(pending):
@@ -361,7 +362,7 @@ class Engine:
         self.runtimes = self._create_runtimes(threads)
         self.acceptor = Acceptor(
             sockets,
-            self.runtimes,
+            [runtime for runtime in self.runtimes if runtime.guest is None],
             plan.backpressure,
             plan.http1.header_read_timeout,
             plan.workers > 1,

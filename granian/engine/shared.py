@@ -111,7 +111,7 @@ class SharedPoller(Poller):
         self._muted: Dict[int, bool] = {}
         self._masks: Dict[int, int] = {}
         self._heirs: Dict[int, Tuple[Any, int]] = {}
-        self._visits: Dict[Any, List[Visit]] = {}
+        self._visits: Dict[Any, List[Visit]] = {}  # by socket: what serves it may change
         self._visits_lock = Lock()
         self._wakeup: Optional[Pollable] = None
         self.equip: Optional[Visit] = None
@@ -125,27 +125,47 @@ class SharedPoller(Poller):
             wakeup.post(_nothing)
 
     def visit(self, connection: Any, action: Visit) -> None:
-        """Run ``action(connection)`` as its owner: here if nobody is, else when it is released."""
+        """Run ``action`` as the owner of a connection's socket, with what serves it by then.
+
+        Args:
+            connection: Anything with the connection's ``sock``.
+            action: Called here if nobody owns it or it has closed, else when it is released.
+        """
+        sock = connection.sock
         with self._visits_lock:
-            self._visits.setdefault(connection, []).append(action)
-        fd = connection.fd
+            self._visits.setdefault(sock, []).append(action)
+        fd = sock.fileno()
         if fd < 0:
-            self._run_visits(connection, connection)
-        elif self.take(connection):
-            self.release(connection, fd)
+            self._run_visits(sock, connection)
+            return
+        current = self._take(sock, fd)
+        if current is not None:
+            self.now = self._clock()  # nobody may have polled for long
+            self._run_visits(sock, current)
+            self.release(current, fd)
 
     def take(self, connection: Any) -> bool:
         """Become the owner of an armed connection; False if somebody is."""
         fd = connection.fd
+        current = self._take(connection.sock, fd)
+        if current is None:
+            return False
+        if current is connection:
+            return True
+        self.release(current, fd)
+        return False
+
+    def _take(self, sock: Any, fd: int) -> Any:
+        """Become the owner of what serves this socket; None if somebody is."""
         try:
             taken = self.armed.pop(fd)
         except KeyError:
-            return False
-        if taken is connection:
-            return True
+            return None
+        if taken.sock is sock:
+            return taken
         # The descriptor has been closed and given out again since.
         self.release(taken, fd)
-        return False
+        return None
 
     def adopt(self, connection: Pollable, events: int = READ) -> None:
         """Serve the runtime's own wake-up, which needs no owner."""
@@ -186,7 +206,7 @@ class SharedPoller(Poller):
                 current = self._heir_of(fd)
                 if current is None:
                     if self._visits:
-                        self._run_visits(served, served)
+                        self._run_visits(served.sock, served)
                     return
             if current.gathered:
                 # By a visitor, or by what has taken its place: nobody else knows of it.
@@ -195,24 +215,21 @@ class SharedPoller(Poller):
             mask = IN if current.events == READ else _mask_of(current.events)
             if self.one_shot:
                 self.armed[fd] = current
-                self._modify(fd, mask | ONE_SHOT)
-                if mask != IN and fd in self.newcomers:
-                    # Taken and closed in between, and the descriptor given out again.
-                    self._modify(fd, IN | ONE_SHOT)
+                self._arm(fd, mask)
             else:
                 if mask != IN or fd in self._masks:
                     self._set_mask(fd, mask)
                 self.armed[fd] = current
-                if self._muted and self._muted.pop(fd, False):
-                    self._modify(fd, mask)
-            if not self._visits or (current not in self._visits and served not in self._visits):
+                if fd in self._muted:
+                    self._unmute(fd)
+            if not self._visits or current.sock not in self._visits:
                 return
             # After the arming: who comes later finds the connection armed, and takes it.
             try:
                 current = self.armed.pop(fd)
             except KeyError:
                 return  # owned again; that owner will see to it
-            self._run_visits(served, current)
+            self._run_visits(current.sock, current)
             served = current
 
     def _heir_of(self, fd: int) -> Any:
@@ -224,12 +241,10 @@ class SharedPoller(Poller):
         # The entry of another thread is that of a stranger with the same descriptor.
         return heir if owner == get_ident() and heir.fd == fd else None
 
-    def _run_visits(self, served: Any, current: Any) -> None:
-        """Let the visitors of an owned or closed connection act on what it is now."""
+    def _run_visits(self, sock: Any, current: Any) -> None:
+        """Let the visitors of an owned or closed socket act on what serves it."""
         with self._visits_lock:
-            actions = self._visits.pop(current, [])
-            if served is not current:
-                actions += self._visits.pop(served, [])
+            actions = self._visits.pop(sock, [])
         for action in actions:
             try:
                 action(current)
@@ -344,15 +359,43 @@ class SharedPoller(Poller):
             self.connections.pop(fd, None)
             newcomer.sock.close()
 
+    # Between a connection's entry in ``armed`` and the call that tells the kernel, somebody else may
+    # own it, change what it watches, tell the kernel and let go: that call comes too late then. So
+    # whoever has made one looks again.
+
+    def _watched(self, fd: int) -> Optional[int]:
+        """Return what is to be reported of a descriptor; None while it is owned."""
+        try:
+            return _mask_of(self.armed[fd].events)
+        except KeyError:
+            return IN if fd in self.newcomers else None
+
+    def _arm(self, fd: int, mask: int) -> None:  # hot
+        """Have the kernel report one event of what has just been entered as armed."""
+        while True:
+            self._modify(fd, mask | ONE_SHOT)
+            latest = self._watched(fd)
+            if latest is None or latest == mask:
+                return
+            mask = latest
+
     def _mute(self, fd: int) -> None:
-        if fd in self._muted:
-            return
-        # In this order: whoever releases the connection after the next line sees the entry.
-        if self._modify(fd, ONE_SHOT):
+        """Have the kernel report nothing of a descriptor that is owned."""
+        if fd not in self._muted and self._modify(fd, ONE_SHOT):
+            # In this order: whoever releases it after the next line sees the entry.
             self._muted[fd] = True
-            if (fd in self.armed or fd in self.newcomers) and self._muted.pop(fd, False):
-                current = self.armed.get(fd)
-                self._modify(fd, IN if current is None else _mask_of(current.events))
+            self._unmute(fd)
+
+    def _unmute(self, fd: int) -> None:
+        """Undo it, unless somebody owns the descriptor, and will."""
+        while True:
+            mask = self._watched(fd)
+            if mask is None or not self._muted.pop(fd, False):
+                return
+            self._modify(fd, mask)
+            if self._watched(fd) == mask:
+                return
+            self._muted[fd] = True
 
     # the interest list
 

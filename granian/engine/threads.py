@@ -1,9 +1,9 @@
-"""Blocking threads: who waits for readiness, who serves it, and how many of them there are.
+"""Several threads of one runtime: who waits for readiness, who serves it, and how many there are.
 
-No queue lies between I/O and the application: the thread that takes a ready connection reads,
-parses, runs the application and answers (WSGI). One thread *leads*: it polls, keeps what is ready
-in a shared deque and serves it itself. The others are *parked*. What happens when the application
-is called depends on how its calls behave:
+No queue lies between I/O and a WSGI application: the thread that takes a ready connection reads,
+parses, runs the application and answers. One thread *leads*: it polls, keeps what is ready in a
+shared deque and serves it itself. The others are *parked*. What happens next depends on how long
+it takes to serve, which is to say on how the application's calls behave:
 
 * they return quickly: the leader goes on alone, since threads that share would only fight for
   the interpreter (*late promotion*). A sentinel notices within a tick when a call does not
@@ -67,6 +67,7 @@ class Crew:
         poller: What they share.
         limit: Threads at the most, the one that calls ``run`` included.
         idle_timeout: Seconds after which a parked thread leaves.
+        name: What the further threads are called, before their number.
 
     Attributes:
         busy_since: When the leader began a call that nobody stands in for; 0.0 if it did not.
@@ -74,8 +75,11 @@ class Crew:
         slowness: How much the recent calls have been blocking, from 0.0 to 1.0.
     """
 
-    def __init__(self, poller: SharedPoller, limit: int, idle_timeout: float) -> None:
+    def __init__(
+        self, poller: SharedPoller, limit: int, idle_timeout: float, name: str = "granian-blocking"
+    ) -> None:
         self._poller = poller
+        self._name = name
         self._limit = limit
         self._idle_timeout = idle_timeout
         self._ready: Deque[Tuple[int, int]] = deque()
@@ -151,7 +155,7 @@ class Crew:
             if self._stopping or len(self._hands) >= self._limit:
                 return False
             hand = Hand()
-            name = f"granian-blocking-{len(self._hands) + 1}"
+            name = f"{self._name}-{len(self._hands) + 1}"
             hand.thread = threading.Thread(
                 target=self._run_hand, args=(hand,), name=name, daemon=True
             )
@@ -317,15 +321,14 @@ class Crew:
             self.busy_time += time.monotonic() - served
 
 
-class BlockingRuntime(Runtime):
-    """A runtime whose threads are the application's: WSGI with several blocking threads."""
+class SharedRuntime(Runtime):
+    """A runtime of several threads over one poller: any of them may serve any ready connection."""
 
     poller: SharedPoller
+    crew: Crew
 
     def __init__(self, engine: "Engine", index: int) -> None:
         super().__init__(engine, index)
-        plan = self.plan
-        self.crew = Crew(self.poller, plan.blocking_threads, plan.blocking_threads_idle_timeout)
         self._halted = False
         self._desk = threading.local()
         self._writers: List[HeadWriter] = []
@@ -360,18 +363,6 @@ class BlockingRuntime(Runtime):
 
     # any thread
 
-    @property
-    def gauges(self) -> Dict[str, int]:
-        """Threads, what waits for them, and how long they have worked in microseconds."""
-        crew = self.crew
-        return {
-            **super().gauges,
-            "requests_in_flight": crew.busy,
-            "blocking_threads": crew.size,
-            "blocking_queue": crew.waiting,
-            "blocking_busy_cumulative": int(crew.busy_time * 1e6),
-        }
-
     def post_to(self, connection: Any, call: Callable[[], None]) -> None:
         """Run ``call`` when the connection is released, or here if nobody owns it."""
         self.poller.visit(connection, lambda _: call())
@@ -389,6 +380,27 @@ class BlockingRuntime(Runtime):
         """Drop everything and end; threads that the application holds are left behind."""
         self._halted = True
         super().halt()
+
+
+class BlockingRuntime(SharedRuntime):
+    """A runtime whose threads are the application's: WSGI with several blocking threads."""
+
+    def __init__(self, engine: "Engine", index: int) -> None:
+        super().__init__(engine, index)
+        plan = self.plan
+        self.crew = Crew(self.poller, plan.blocking_threads, plan.blocking_threads_idle_timeout)
+
+    @property
+    def gauges(self) -> Dict[str, int]:
+        """Threads, what waits for them, and how long they have worked in microseconds."""
+        crew = self.crew
+        return {
+            **super().gauges,
+            "requests_in_flight": crew.busy,
+            "blocking_threads": crew.size,
+            "blocking_queue": crew.waiting,
+            "blocking_busy_cumulative": int(crew.busy_time * 1e6),
+        }
 
 
 def _release(turn: threading.Lock) -> None:

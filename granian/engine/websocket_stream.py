@@ -2,9 +2,9 @@
 
 The stream is a tunnel of octets once its CONNECT is answered with 200; frames, messages and
 limits are those of ``wire.websocket.session``, as on HTTP/1. Flow is the stream's: its window is
-given back as the application takes messages. Everything runs on the connection's thread, which has
-a loop. RFC 8441; RFC 6455 section 7 for the end, an END_STREAM standing for the end of the TCP
-connection.
+given back as the application takes messages. Time is the connection's, and everything runs on the
+thread that owns it. RFC 8441; RFC 6455 section 7 for the end, an END_STREAM standing for the end
+of the TCP connection.
 
 Phases::
 
@@ -12,7 +12,6 @@ Phases::
     OPEN -close, drain-> CLOSING;  OPEN, CLOSING -peer's close, breach, end, reset-> CLOSED
 """
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Optional
 
 from .._typing import Message
@@ -23,6 +22,7 @@ from ..wire.waist import Fields
 from ..wire.websocket.handshake import Offer, answer, read_offer, wanted
 from ..wire.websocket.session import CLOSED as SESSION_CLOSED
 from ..wire.websocket.session import Session, is_sendable
+from .deadlines import NEVER
 from .runtime import DRAINING
 from .websocket import CLOSE_TIME, LOST, RESTART, TURN
 
@@ -37,7 +37,7 @@ _VERSION = (b"sec-websocket-version", b"13")
 def upgrade(stream: "Http2Stream", head: RequestHead, connection: "Http2Connection") -> None:
     """Start a WebSocket on a stream whose request is an extended CONNECT."""
     runtime = connection.runtime
-    if not wanted(head) or connection.loop is None:
+    if not wanted(head) or runtime.plan.interface == "wsgi":
         stream.respond(501, (), b"")
         return
     try:
@@ -51,7 +51,11 @@ def upgrade(stream: "Http2Stream", head: RequestHead, connection: "Http2Connecti
 
 
 class WebsocketStream:
-    """A WebSocket, as a Channel to the interface above and a Handler to the stream below."""
+    """A WebSocket, as a Channel to the interface above and a Handler to the stream below.
+
+    Attributes:
+        due: When ``on_late`` is to be called, in the poller's clock.
+    """
 
     __slots__ = (
         "_awaited",
@@ -63,9 +67,9 @@ class WebsocketStream:
         "_pinged",
         "_stream",
         "_taken",
-        "_timer",
         "client",
         "context",
+        "due",
         "handler",
         "loop",
         "phase",
@@ -94,7 +98,7 @@ class WebsocketStream:
         self._pinged = False
         self._awaited = False
         self._taken = 0
-        self._timer: Optional[asyncio.TimerHandle] = None
+        self.due = NEVER
 
     # answering the handshake
 
@@ -146,6 +150,11 @@ class WebsocketStream:
     def closed(self) -> bool:
         """Tell that nothing sent can reach the peer any more."""
         return self._stream.closed
+
+    @property
+    def sock(self) -> Any:
+        """See ``Http2Stream.sock``."""
+        return self._connection.sock
 
     # what the stream calls
 
@@ -218,7 +227,7 @@ class WebsocketStream:
         """Go on in a turn of its own: not on the application's stack, and after others."""
         if not self._continuing:
             self._continuing = True
-            self._connection.runtime.post(self._continue)
+            self._connection.runtime.post_to(self._connection, self._continue)
 
     def _continue(self) -> None:
         self._continuing = False
@@ -252,25 +261,24 @@ class WebsocketStream:
         self.phase = CLOSING
         self._stream.write(self.session.encode_close(code, reason))
         self.resume()
-        self._set_timer(CLOSE_TIME)
+        self._expect(CLOSE_TIME)
 
     # time
 
-    def _set_timer(self, seconds: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self.loop.call_later(seconds, self._on_late)
+    def _expect(self, seconds: float) -> None:
+        self.due = self._connection.expect(seconds)
 
     def _arm_ping(self) -> None:
         interval = self._connection.runtime.plan.websocket.ping_interval
         if interval is not None and self.phase == OPEN:
-            self._set_timer(interval)
+            self._expect(interval)
 
-    def _on_late(self) -> None:
+    def on_late(self) -> None:
         """A ping is due, or its answer or that of a close did not come in time."""
+        self.due = NEVER
         if self._stream.queued:
             # It still reads, or the session's write deadline ends it.
-            self._set_timer(CLOSE_TIME)
+            self._expect(CLOSE_TIME)
         elif self.phase != OPEN:
             self._end(LOST, "", False)
         elif self._pinged:
@@ -282,7 +290,7 @@ class WebsocketStream:
         else:
             self._pinged = self._awaited = True
             self._stream.write(self.session.encode_ping())
-            self._set_timer(self._connection.runtime.plan.websocket.ping_timeout)
+            self._expect(self._connection.runtime.plan.websocket.ping_timeout)
 
     # the end
 
@@ -290,8 +298,6 @@ class WebsocketStream:
         """Tell the application, once, and end our half of the tunnel, or break it off."""
         self.phase = CLOSED
         self._connection.websockets.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
         if self.session.phase == SESSION_CLOSED:
             self._stream.finish()
         else:

@@ -1,6 +1,7 @@
 """The threading modes beside interfaces, loops and TLS: what each pair must get through."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import ssl
@@ -19,7 +20,6 @@ from tests.support.wire import Wire
 
 httpx = pytest.importorskip("httpx")
 
-IDLE = {"http1": {"header_read_timeout": 300.0}}
 TLS = TlsPlan(certificate=cert("server"), keyfile=cert("server-key"))
 THREADS = [1, 2, 4]
 SEEN = []
@@ -84,10 +84,8 @@ async def echo_messages(receive, send):
 @pytest.fixture(params=THREADS, ids=lambda count: f"{count} threads")
 def server(request):
     SEEN.clear()
-    plan = {"runtime_threads": request.param, "runtime_mode": "mt", **IDLE}
-    with EngineServer(asgi_app, "asgi", **plan) as running, Wire(running.address) as wire:
-        # It stays on the first runtime, so that the next ones come to those that post.
-        assert wire.exchange(get("/thread")).status == 200
+    plan = {"runtime_threads": request.param, "runtime_mode": "mt"}
+    with EngineServer(asgi_app, "asgi", **plan) as running:
         yield running
 
 
@@ -140,6 +138,26 @@ def test_a_blocked_runtime_stops_neither_accepting_nor_the_others(count):
             wire.__exit__()
     assert name not in names
     assert len(names) == count - 1
+
+
+def test_a_blocked_loop_stops_no_io():
+    """Heads are read, parsed and refused, and a stream's window is given back, all the while."""
+    gate = threading.Event()
+
+    async def target(scope, protocol):
+        if scope.path == "/block":
+            assert gate.wait(10)
+        protocol.response_str(200, [], threading.current_thread().name)
+
+    plan = {"runtime_threads": 2, "runtime_mode": "mt"}
+    with EngineServer(target, "rsgi", **plan) as running, contextlib.ExitStack() as wires:
+        blocking, other, broken = (wires.enter_context(Wire(running.address)) for _ in range(3))
+        blocking.send(get("/block"))
+        refused = broken.exchange(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+        assert refused.status == 400
+        other.send(get("/"))
+        gate.set()
+        assert other.exchange().body == blocking.exchange().body == b"granian-runtime-1"
 
 
 def test_websockets(server):

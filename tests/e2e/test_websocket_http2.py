@@ -30,9 +30,17 @@ CONNECT = [
 ]
 
 
+MODES = {"one thread": {}, "posted": {"runtime_threads": 2, "runtime_mode": "mt"}}
+
+
 @pytest.fixture(params=["asgi", "rsgi"])
-def server(request):
-    with EngineServer(getattr(app, request.param), request.param) as running:
+def interface(request):
+    return request.param
+
+
+@pytest.fixture(params=MODES.values(), ids=MODES)
+def server(request, interface):
+    with EngineServer(getattr(app, interface), interface, **request.param) as running:
         yield running
 
 

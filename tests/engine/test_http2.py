@@ -1,4 +1,5 @@
 import gc
+import math
 import os
 import struct
 import weakref
@@ -329,6 +330,32 @@ def test_a_silent_peer_is_ended(runtime):
     connection = runtime.connect("h2")
     runtime.poller.pass_time(11)
     assert connection.phase == LINGER
+
+
+def test_a_websocket_is_looked_at_when_it_asked_to_be(runtime):
+    class Channel:
+        def __init__(self, seconds):
+            self.due = connection.expect(seconds)
+            connection.websockets.add(self)
+
+        def on_late(self):
+            late.append(self.due)
+            self.due = math.inf
+
+    late = []
+    connection = greeted(runtime)
+    start = runtime.poller.now
+    near, far = Channel(0.5), Channel(2.0)
+    runtime.poller.pass_time(0.4)
+    assert late == []
+    runtime.poller.pass_time(0.2)
+    assert late == [start + 0.5]
+    near.due = connection.expect(5.0)
+    runtime.poller.pass_time(1.5)
+    assert late == [start + 0.5, start + 2.0]
+    assert far.due == math.inf
+    read(connection, request())
+    assert connection.phase == SERVING
 
 
 def test_the_preface_on_a_port_that_speaks_both():

@@ -233,13 +233,6 @@ def test_a_connection_that_fails_is_closed(room, caplog):
 
 def test_a_connection_that_became_another_is_armed_as_that(room):
     guest = room.guest()
-
-    def become(served):
-        heir = Guest(room, served.near)
-        room.guests.append(heir)
-        served.fd = -1
-        room.poller.replace(heir)
-
     guest.during = become
     guest.far.send(b"upgrade")
     room.turn()
@@ -336,6 +329,73 @@ def test_a_visitor_may_visit_and_fail(room, caplog):
     assert seen == [guest]
     room.poller.visit(guest, lambda _: 1 / 0)
     assert guest.closed
+
+
+def become(served):
+    """Let another guest serve the socket of one, as its owner would."""
+    heir = Guest(served.room, served.near)
+    served.room.guests.append(heir)
+    served.fd = -1
+    served.room.poller.replace(heir)
+
+
+def test_visits_follow_the_socket_to_what_serves_it_now(room):
+    guest, seen = room.guest(), []
+    fd = guest.fd
+    assert room.poller.take(guest)
+    room.poller.visit(guest, seen.append)
+    become(guest)
+    room.poller.visit(guest, seen.append)
+    assert seen == []
+    room.poller.release(guest, fd)
+    heir = room.guests[-1]
+    assert seen == [heir, heir]
+    room.poller.visit(guest, seen.append)
+    assert seen == [heir, heir, heir]
+    assert room.poller.armed[fd] is heir
+
+
+def test_a_visit_to_who_has_become_another_waits_for_the_owner(room):
+    guest, seen = room.guest(), []
+    fd = guest.fd
+    assert room.poller.take(guest)
+    become(guest)
+    room.poller.release(guest, fd)
+    heir = room.guests[-1]
+    assert room.poller.take(heir)
+    room.poller.visit(guest, seen.append)
+    assert seen == []
+    room.poller.release(heir, fd)
+    assert seen == [heir]
+
+
+def test_a_visitor_meets_the_time_it_is(room):
+    guest, seen = room.guest(), []
+    room.clock.now += 60.0  # in which nobody polled
+    room.poller.visit(guest, lambda _: seen.append(room.poller.now))
+    assert seen == [room.clock.now]
+
+
+def test_what_a_visitor_changes_between_the_arming_and_its_call_holds(room, monkeypatch):
+    guest, modify = room.guest(), room.poller._modify
+    assert room.poller.take(guest)
+    guest.far.send(b"x")
+    room.turn()  # nobody may serve it: with threads that take turns it is muted
+    guest.events = 0
+
+    def wait_for_more(visited):
+        visited.events = READ
+
+    def late_modify(fd, mask):
+        if guest.events != READ and fd in room.poller.armed:
+            room.poller.visit(guest, wait_for_more)
+        return modify(fd, mask)
+
+    monkeypatch.setattr(room.poller, "_modify", late_modify)
+    room.poller.release(guest, guest.fd)
+    assert guest.events == READ
+    room.turn()
+    assert guest.calls == [("readable", b"x")]
 
 
 def test_visits_to_the_closed_are_not_lost(room):

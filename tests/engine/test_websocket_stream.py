@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from granian.engine import websocket_stream
+from granian.engine.deadlines import NEVER
 from granian.engine.runtime import DRAINING, SERVING, Counters
 from granian.engine.websocket import CLOSE_TIME, TURN
 from granian.errors import AppError
@@ -43,25 +44,6 @@ class FakeStream(FakeResponder):
         self.phase = BROKEN
 
 
-class FakeLoop:
-    """Timers that go off when told."""
-
-    def __init__(self):
-        self.timers = []
-
-    def call_later(self, seconds, call):
-        timer = SimpleNamespace(seconds=seconds, call=call)
-        timer.cancel = lambda: self.timers.remove(timer) if timer in self.timers else None
-        self.timers.append(timer)
-        return timer
-
-    def expire(self):
-        timers, self.timers = self.timers, []
-        for timer in timers:
-            timer.call()
-        return [timer.seconds for timer in timers]
-
-
 class Handler:
     def __init__(self, log):
         self.log = log
@@ -92,7 +74,7 @@ class Tunnel:
             plan=WorkerPlan(interface="asgi", websocket=plan or WebsocketPlan()),
             state=SERVING,
             application=self,
-            post=self.posted.append,
+            post_to=lambda _, call: self.posted.append(call),
             log_refusal=lambda connection, error: self.refused.append(error.status),
         )
         self.connection = SimpleNamespace(
@@ -100,7 +82,9 @@ class Tunnel:
             server=("s", 2),
             scheme="https",
             tls={},
-            loop=FakeLoop(),
+            loop=None,
+            sock=None,
+            expect=lambda seconds: seconds,  # it is zero o'clock
             context="context",
             runtime=self.runtime,
             counters=Counters(),
@@ -123,6 +107,12 @@ class Tunnel:
         posted, self.posted[:] = list(self.posted), []
         for call in posted:
             call()
+
+    def expire(self):
+        """Call what is due at some time; return that time, in seconds from when it was set."""
+        due, self.channel.due = self.channel.due, NEVER
+        self.channel.on_late()
+        return due
 
     def receive(self, data, last=False):
         self.channel.on_body(data, last)
@@ -255,13 +245,13 @@ def test_our_close_waits_for_the_peers():
     tunnel.receive(frame(TEXT, "dropped") + close(4001))
     assert tunnel.log == [("left", 4001, "")]
     assert tunnel.stream.names[-1] == "finish"
-    assert not tunnel.connection.loop.timers
+    assert tunnel.connection.websockets == set()
 
 
 def test_a_peer_that_does_not_answer_our_close_is_reset():
     tunnel = Tunnel()
     tunnel.channel.close_with(None)
-    assert tunnel.connection.loop.expire() == [CLOSE_TIME]
+    assert tunnel.expire() == CLOSE_TIME
     assert tunnel.stream.names[-1] == "cancel"
     assert tunnel.log == [("closed", 1006, "")]
 
@@ -270,10 +260,10 @@ def test_a_slow_peer_gets_all_before_our_close():
     tunnel = Tunnel()
     tunnel.stream.queued = 100
     tunnel.channel.close_with(1000)
-    assert tunnel.connection.loop.expire() == [CLOSE_TIME]
+    assert tunnel.expire() == CLOSE_TIME
     assert tunnel.log == []
     tunnel.stream.queued = 0
-    assert tunnel.connection.loop.expire() == [CLOSE_TIME]
+    assert tunnel.expire() == CLOSE_TIME
     assert tunnel.log == [("closed", 1006, "")]
 
 
@@ -323,13 +313,12 @@ def test_draining_tells_both_sides():
 
 def test_pings():
     tunnel = Tunnel(plan=WebsocketPlan(ping_interval=20.0, ping_timeout=5.0))
-    loop = tunnel.connection.loop
-    assert loop.expire() == [20.0]
+    assert tunnel.expire() == 20.0
     assert tunnel.frames == [(0x89, b"")]
     tunnel.receive(frame(TEXT, "alive")[:2])
-    assert loop.expire() == [5.0]
-    assert loop.expire() == [20.0]
-    assert loop.expire() == [5.0]
+    assert tunnel.expire() == 5.0
+    assert tunnel.expire() == 20.0
+    assert tunnel.expire() == 5.0
     assert tunnel.stream.names[-1] == "cancel"
     assert tunnel.log == [("closed", 1006, "")]
 
@@ -338,5 +327,5 @@ def test_a_paused_peer_is_not_blamed_for_its_silence():
     tunnel = Tunnel(plan=WebsocketPlan(ping_interval=20.0, ping_timeout=5.0))
     tunnel.channel.pause()
     for expected in (20.0, 5.0, 20.0, 5.0):
-        assert tunnel.connection.loop.expire() == [expected]
+        assert tunnel.expire() == expected
     assert tunnel.log == []
