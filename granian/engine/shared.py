@@ -20,7 +20,7 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
 from .connection import Connection
 from .deadlines import NEVER, Deadlines
-from .poller import READ, WRITE, Newcomer, Pollable, Poller, Ready
+from .poller import ERRORS, READ, WRITE, Newcomer, Pollable, Poller, Ready
 
 IN, OUT, ERR, HUP, RDHUP, ONE_SHOT = 0x1, 0x4, 0x8, 0x10, 0x2000, 1 << 30
 """The bits of epoll, which the other kernels' lists are translated to."""
@@ -359,9 +359,9 @@ class SharedPoller(Poller):
             self.connections.pop(fd, None)
             newcomer.sock.close()
 
-    # Between a connection's entry in ``armed`` and the call that tells the kernel, somebody else may
-    # own it, change what it watches, tell the kernel and let go: that call comes too late then. So
-    # whoever has made one looks again.
+    # Between a connection's entry in ``armed`` and the call that tells the kernel, somebody else
+    # may own it, change what it watches, tell the kernel and let go: that call comes too late
+    # then. So whoever has made one looks again.
 
     def _watched(self, fd: int) -> Optional[int]:
         """Return what is to be reported of a descriptor; None while it is owned."""
@@ -476,7 +476,8 @@ def _has_hung_up(fd: int) -> bool:
 
 
 def _mask_of(events: int) -> int:
-    return (IN if events & READ else 0) | (OUT if events & WRITE else 0) or RDHUP
+    # ERRORS has the value of ERR, which is reported whether or not it is asked for.
+    return (events & (READ | ERRORS)) | (OUT if events & WRITE else 0) or RDHUP
 
 
 def _nothing() -> None:

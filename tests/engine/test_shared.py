@@ -8,7 +8,7 @@ import pytest
 
 from granian.engine import shared
 from granian.engine.deadlines import NEVER
-from granian.engine.poller import READ, WRITE, Newcomer
+from granian.engine.poller import ERRORS, READ, WRITE, Newcomer
 from granian.engine.shared import IN, OUT, RDHUP, SharedPoller
 from granian.engine.wakeup import Wakeup
 from tests.support.fakes import FakeClock
@@ -291,6 +291,16 @@ def test_a_hangup_is_seen_without_reading(turns):
     guest.far.close()
     turns.turn()
     assert guest.calls == ["hangup"]
+
+
+def test_the_end_of_a_peer_whose_end_is_known_is_no_hangup(room):
+    guest = room.guest()
+    assert room.poller.take(guest)
+    guest.events = ERRORS
+    room.poller.release(guest, guest.fd)
+    guest.far.shutdown(socket.SHUT_WR)
+    room.turn()
+    assert guest.calls == []
 
 
 @pytest.mark.skipif(not hasattr(select, "poll"), reason="asks the kernel again")
