@@ -75,6 +75,7 @@ class WorkerPlan(NamedTuple):
     runtime_threads: int = 1
     runtime_mode: str = "st"
     runtime_blocking_threads: int = 512
+    processors: int = 1
     blocking_threads: int = 1
     blocking_threads_idle_timeout: float = 30.0
     loop: str = "auto"

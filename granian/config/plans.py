@@ -125,6 +125,7 @@ class _Making:
             runtime_threads=values["runtime_threads"],
             runtime_mode=self._runtime_mode(),
             runtime_blocking_threads=values["runtime_blocking_threads"] or 512,
+            processors=max(1, available_processors() // self.workers),
             blocking_threads=self._blocking_threads(wsgi, backpressure),
             blocking_threads_idle_timeout=float(values["blocking_threads_idle_timeout"]),
             loop=values["loop"],

@@ -268,9 +268,12 @@ class _Call:
 
 
 def begin_blocking(runtime: "Runtime") -> Callable[["Http2Stream", RequestHead, bytes, bool], None]:
-    """Make the ``begin`` of connections whose application blocks."""
-    plan = runtime.plan
-    threads = BlockingThreads(plan.blocking_threads, plan.blocking_threads_idle_timeout)
+    """Make the ``begin`` of connections whose application blocks; not for two callers at once."""
+    plan, engine = runtime.plan, runtime.engine
+    if engine.stream_threads is None:
+        limit, idle_timeout = plan.blocking_threads, plan.blocking_threads_idle_timeout
+        engine.stream_threads = BlockingThreads(limit, idle_timeout)
+    threads = engine.stream_threads
     application = runtime.application
 
     def run(stream: Any, head: RequestHead, body: bytes, complete: bool) -> None:

@@ -21,7 +21,7 @@ from ..wire.waist import Fields
 from ..wire.websocket.session import is_sendable
 from .connection import HIGH_WATER
 from .runtime import Runtime
-from .threads import Crew, SharedRuntime
+from .threads import Allowance, Crew, SharedRuntime
 
 if TYPE_CHECKING:
     from .runtime import Engine
@@ -272,7 +272,7 @@ class IoRuntime(SharedRuntime):
     def __init__(self, engine: "Engine", index: int, host: Runtime, threads: int) -> None:
         super().__init__(engine, index)
         self._host = host
-        self.crew = Crew(self.poller, threads, _IDLE, "granian-io")
+        self.crew = Crew(self.poller, Allowance(threads), _IDLE, "granian-io")
 
     def _run_loop(self) -> None:
         host = self._host

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from ..wire.http2.compression import Lexicon
+    from .blocking import BlockingThreads
     from .connection import Connection
     from .tasks import Tasks
     from .tls import TlsContext
@@ -354,6 +355,7 @@ class Engine:
         self.target = target
         self.number = number
         self.tls: Optional[TlsContext] = None
+        self.stream_threads: Optional[BlockingThreads] = None
         if plan.tls is not None:
             from .tls import create_context
 
@@ -373,9 +375,9 @@ class Engine:
             # Its threads are the blocking threads; runtime threads beside them had no work.
             count = 1
             if self.plan.blocking_threads > 1:
-                from .threads import BlockingRuntime
+                from .threads import create_blocking_runtimes
 
-                return [BlockingRuntime(self, 0)]
+                return create_blocking_runtimes(self)
         elif self.plan.runtime_mode == "mt" and self.plan.runtime_threads > 1:
             from .posted import create_runtimes
 

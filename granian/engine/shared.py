@@ -5,9 +5,8 @@ its owner puts it back with ``release``. Nobody else touches its socket or buffe
 here locks a connection.
 
 The kernel goes on reporting a descriptor while its connection is owned. With one polling thread
-at a time (``one_shot`` false) that is rare, so such a descriptor is *muted* when it is seen, and
-its owner unmutes it: most requests need no call for their arming. With several polling threads
-(``one_shot`` true) every release arms the descriptor for one event.
+at a time that is rare, so such a descriptor is *muted* when it is seen, and its owner unmutes it:
+most requests need no call for their arming.
 """
 
 import select
@@ -85,23 +84,19 @@ class SharedPoller(Poller):
     Args:
         welcome: Makes a connection of a newcomer, serves it and returns it.
         on_second: Called about once a second while something happens.
-        one_shot: Several threads will poll at once.
 
     Attributes:
         armed: Descriptor to a connection that nobody owns. One whose answer was gathered is not
             among them until it is sent: to take it from those that wait is to own it.
-        equip: Gives a connection what the serving thread keeps for itself, if it keeps anything.
     """
 
     def __init__(
         self,
         welcome: Callable[[Newcomer], Any],
         on_second: Callable[[], None],
-        one_shot: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(welcome, on_second, clock)
-        self.one_shot = one_shot
         self.armed: Dict[int, Any] = {}
         self.deadlines: SharedDeadlines = SharedDeadlines(self.take, self.nudge)
         self._interest: Any = select.epoll() if hasattr(select, "epoll") else _InterestList()
@@ -114,7 +109,7 @@ class SharedPoller(Poller):
         self._visits: Dict[Any, List[Visit]] = {}  # by socket: what serves it may change
         self._visits_lock = Lock()
         self._wakeup: Optional[Pollable] = None
-        self.equip: Optional[Visit] = None
+        self._borrowed: Dict[int, SharedPoller] = {}
 
     # any thread
 
@@ -171,7 +166,7 @@ class SharedPoller(Poller):
         """Serve the runtime's own wake-up, which needs no owner."""
         self._wakeup = connection
         self.connections[connection.fd] = connection
-        self._interest.register(connection.fd, IN | (ONE_SHOT if self.one_shot else 0))
+        self._interest.register(connection.fd, IN)
 
     # the owner of a connection
 
@@ -213,15 +208,11 @@ class SharedPoller(Poller):
                 current.send_gathered()
                 continue
             mask = IN if current.events == READ else _mask_of(current.events)
-            if self.one_shot:
-                self.armed[fd] = current
-                self._arm(fd, mask)
-            else:
-                if mask != IN or fd in self._masks:
-                    self._set_mask(fd, mask)
-                self.armed[fd] = current
-                if fd in self._muted:
-                    self._unmute(fd)
+            if mask != IN or fd in self._masks:
+                self._set_mask(fd, mask)
+            self.armed[fd] = current
+            if fd in self._muted:
+                self._unmute(fd)
             if not self._visits or current.sock not in self._visits:
                 return
             # After the arming: who comes later finds the connection armed, and takes it.
@@ -251,7 +242,32 @@ class SharedPoller(Poller):
             except Exception:
                 self._fail(current)
 
+    def borrow(self, lender: "SharedPoller") -> None:
+        """Have who waits here serve what becomes ready there, until it is given back."""
+        try:
+            fd = lender._interest.fileno()
+            self._borrowed[fd] = lender
+            self._interest.register(fd, IN)
+        except (OSError, ValueError):
+            pass  # one of us has closed
+
+    def give_back(self, lender: "SharedPoller") -> None:
+        """Leave a poller to its own threads again."""
+        for fd, borrowed in list(self._borrowed.items()):
+            if borrowed is lender:
+                del self._borrowed[fd]
+                self._unwatch(fd)
+
     # a polling thread
+
+    def _serve_borrowed(self, lender: "SharedPoller") -> None:
+        """Serve one descriptor of a lender's: others may have become ready here meanwhile."""
+        try:
+            events = lender.collect(0.0, 1)
+        except (OSError, ValueError):
+            return  # it has closed
+        for fd, event in events:
+            lender.serve(fd, event)
 
     def collect(self, seconds: Optional[float], batch: int = _BATCH) -> Events:
         """Wait for readiness and return it; also ends what has expired."""
@@ -291,8 +307,6 @@ class SharedPoller(Poller):
             self._serve_other(fd)
             return
         since = self.now
-        if self.equip is not None:
-            self.equip(connection)
         try:
             if event == IN:
                 connection.on_readable()
@@ -342,14 +356,14 @@ class SharedPoller(Poller):
         wakeup = self._wakeup
         if wakeup is not None and fd == wakeup.fd:
             wakeup.on_readable()
-            if self.one_shot:
-                self._modify(fd, IN | ONE_SHOT)
+            return
+        if fd in self._borrowed:
+            self._serve_borrowed(self._borrowed[fd])
             return
         try:
             newcomer = self.newcomers.pop(fd)
         except KeyError:
-            if not self.one_shot:
-                self._mute(fd)
+            self._mute(fd)
             return
         try:
             self._put_back(self.welcome(newcomer), fd)
@@ -369,15 +383,6 @@ class SharedPoller(Poller):
             return _mask_of(self.armed[fd].events)
         except KeyError:
             return IN if fd in self.newcomers else None
-
-    def _arm(self, fd: int, mask: int) -> None:  # hot
-        """Have the kernel report one event of what has just been entered as armed."""
-        while True:
-            self._modify(fd, mask | ONE_SHOT)
-            latest = self._watched(fd)
-            if latest is None or latest == mask:
-                return
-            mask = latest
 
     def _mute(self, fd: int) -> None:
         """Have the kernel report nothing of a descriptor that is owned."""
@@ -400,7 +405,7 @@ class SharedPoller(Poller):
     # the interest list
 
     def _watch_new(self, fd: int, events: int) -> None:
-        self._interest.register(fd, _mask_of(events) | (ONE_SHOT if self.one_shot else 0))
+        self._interest.register(fd, _mask_of(events))
 
     def _unwatch(self, fd: int) -> None:
         try:

@@ -9,24 +9,24 @@ it takes to serve, which is to say on how the application's calls behave:
   the interpreter (*late promotion*). A sentinel notices within a tick when a call does not
   return; a parked thread then takes over the deque and the poller.
 * they have been blocking: the leader hands over before the call, not after a tick.
-* without a GIL every thread polls for itself, with one-shot arming.
 
 Two threads may for a moment both believe that they lead; ownership is decided by
 ``SharedPoller.armed`` alone, so the worst is a wait that finds nothing. Threads are started when
 none is parked, up to the limit, and leave when they were not needed for a while. The first one
 stays, so another that leads gives it the lead before it leaves: an idle crew is one thread.
+
+Without a GIL there is a crew for each processor, each with a poller of its own: what threads share
+costs them more there than what they do. The limit is theirs together. A crew that may have no
+further thread *lends* its poller while all of its own are in calls: the others wait on it too.
 """
 
 import logging
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
 from .._compat import HAS_EPOLL, gil_enabled
-from ..wire.http1.lane import HeadLane
-from ..wire.http1.writer import HeadWriter
-from .http1 import Http1Connection
 from .poller import MOST, Poller
 from .runtime import Runtime
 from .shared import SharedPoller
@@ -60,38 +60,66 @@ class Hand:
         self.thread: Optional[threading.Thread] = None
 
 
+class Allowance:
+    """How many threads some crews may have together."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Take one; False if there is none left."""
+        with self._lock:
+            if self._left <= 0:
+                return False
+            self._left -= 1
+            return True
+
+    def give(self) -> None:
+        """Give one back."""
+        with self._lock:
+            self._left += 1
+
+
 class Crew:
     """The threads that serve one poller.
 
     Args:
         poller: What they share.
-        limit: Threads at the most, the one that calls ``run`` included.
+        allowance: Of which every thread takes one, the one that calls ``run`` included.
         idle_timeout: Seconds after which a parked thread leaves.
         name: What the further threads are called, before their number.
 
     Attributes:
+        siblings: Crews of the same allowance, to help one another.
         busy_since: When the leader began a call that nobody stands in for; 0.0 if it did not.
         busy_time: Seconds spent serving, by all threads together.
         slowness: How much the recent calls have been blocking, from 0.0 to 1.0.
     """
 
     def __init__(
-        self, poller: SharedPoller, limit: int, idle_timeout: float, name: str = "granian-blocking"
+        self,
+        poller: SharedPoller,
+        allowance: Allowance,
+        idle_timeout: float,
+        name: str = "granian-blocking",
     ) -> None:
         self._poller = poller
         self._name = name
-        self._limit = limit
+        self._allowance = allowance
+        allowance.take()  # for the thread that stays
         self._idle_timeout = idle_timeout
         self._ready: Deque[Tuple[int, int]] = deque()
         self._parked: Deque[Hand] = deque()
         self._hands: List[Hand] = []
-        self._lock = threading.Lock()  # guards the list of hands
+        self._lock = threading.Lock()  # held to add a thread, or to lend and reclaim the poller
+        self._lent = False
         self._leader: Optional[Hand] = None
         self._stopping = False
         self._dozing = False
         self._bell = threading.Event()
         self._sentinel: Optional[threading.Thread] = None
-        self._work: Callable[[Hand], None] = self._share if poller.one_shot else self._take_turns
+        self.siblings: Sequence[Crew] = ()
         self.busy_since = 0.0
         self.busy_time = 0.0
         self.slowness = 0.0
@@ -101,7 +129,7 @@ class Crew:
     @property
     def busy(self) -> int:
         """Threads that are serving a connection, as nearly as can be told from another thread."""
-        polling = 0 if self.busy_since or self._poller.one_shot else 1
+        polling = 0 if self.busy_since else 1
         return max(0, len(self._hands) - len(self._parked) - polling)
 
     @property
@@ -117,6 +145,8 @@ class Crew:
     def stop(self) -> None:
         """Have every thread end when it has served what it serves."""
         self._stopping = True
+        if self._lent:
+            self._reclaim()
         self._poller.nudge()
         self._bell.set()
         for hand in list(self._hands):  # those that park are in no list that stands still
@@ -129,11 +159,8 @@ class Crew:
         hand = Hand()
         self._hands.append(hand)
         self._leader = hand
-        if not self._poller.one_shot:
-            self._sentinel = threading.Thread(
-                target=self._watch, name="granian-sentinel", daemon=True
-            )
-            self._sentinel.start()
+        self._sentinel = threading.Thread(target=self._watch, name="granian-sentinel", daemon=True)
+        self._sentinel.start()
         self._work(hand)
         self._hands.remove(hand)
         self._poller.nudge()
@@ -149,10 +176,10 @@ class Crew:
     def _has_ended(self) -> bool:
         return self._stopping
 
-    def _start(self, leading: bool) -> bool:
-        """Add a thread if there may be one more."""
+    def _start(self) -> bool:
+        """Add a thread, as the leader, if there may be one more."""
         with self._lock:
-            if self._stopping or len(self._hands) >= self._limit:
+            if self._stopping or not self._allowance.take():
                 return False
             hand = Hand()
             name = f"{self._name}-{len(self._hands) + 1}"
@@ -160,15 +187,13 @@ class Crew:
                 target=self._run_hand, args=(hand,), name=name, daemon=True
             )
             self._hands.append(hand)
-        before = self._leader
-        if leading:
-            self._leader = hand
+        before, self._leader = self._leader, hand
         try:
             hand.thread.start()
         except RuntimeError:  # the system gives no more threads: those that are must do
             self._hands.remove(hand)
-            if leading:
-                self._leader = before
+            self._allowance.give()
+            self._leader = before
             return False
         return True
 
@@ -177,12 +202,11 @@ class Crew:
             self._work(hand)
         finally:
             self._hands.remove(hand)
+            self._allowance.give()
             if self._stopping:
                 self._poller.nudge()  # a wake-up wakes one thread: pass it on
 
-    # taking turns, where threads exclude each other
-
-    def _take_turns(self, me: Hand) -> None:
+    def _work(self, me: Hand) -> None:
         while not self._stopping:
             if self._leader is me:
                 try:
@@ -210,6 +234,8 @@ class Crew:
             except IndexError:
                 poller.send_gathered()
                 self.busy_since = poller.busy_since = 0.0
+                if self._lent:
+                    self._reclaim()
                 if self._stopping:
                     return
                 poller.gathering = False
@@ -239,7 +265,7 @@ class Crew:
         try:
             hand = self._parked.pop()
         except IndexError:
-            return self._start(leading=True)
+            return self._start()
         self.busy_since = 0.0
         self._leader = hand
         _release(hand.turn)
@@ -281,6 +307,8 @@ class Crew:
                 late = time.monotonic() - since > TICK and self.busy_since == since
                 if late and not self._promote():
                     self._poller.send_gathered()  # no thread is free to do it
+                    if self.siblings and not self._lent:
+                        self._lend()
                 continue
             quiet += 1
             if quiet > _DOZE:
@@ -291,34 +319,29 @@ class Crew:
                 self._dozing = False
                 quiet = 0
 
-    # sharing, where they do not
+    # helping each other, where they do not exclude each other
 
-    def _share(self, me: Hand) -> None:
-        poller = self._poller
-        parked = self._parked
-        served = poller.now
-        while not self._stopping:
-            parked.append(me)
-            try:
-                events = poller.collect(self._idle_timeout, 1)
-            except (OSError, ValueError):
-                if self._has_ended():
-                    return
-                raise
-            try:
-                parked.pop()
-            except IndexError:
-                pass  # another thread's entry was counted for this one: only the number matters
-            if not events:
-                if parked and me.thread is not None and poller.now - served > self._idle_timeout:
-                    return
-                continue
-            served = poller.now
-            if not parked:
-                self._start(leading=False)
-            for fd, event in events:
-                poller.serve(fd, event)
-            self.busy_time += time.monotonic() - served
+    def _lend(self) -> None:
+        """Let the other crews serve what is ready here while all threads are in calls."""
+        with self._lock:
+            if self._stopping:
+                return
+            self._lent = True
+            for sibling in self.siblings:
+                sibling._poller.borrow(self._poller)
+            # What was collected is reported again, to whoever looks now.
+            self._ready.clear()
+            if not self.busy_since:
+                self._return()  # back before it was lent
+
+    def _reclaim(self) -> None:
+        with self._lock:
+            self._return()
+
+    def _return(self) -> None:
+        self._lent = False
+        for sibling in self.siblings:
+            sibling._poller.give_back(self._poller)
 
 
 class SharedRuntime(Runtime):
@@ -330,32 +353,9 @@ class SharedRuntime(Runtime):
     def __init__(self, engine: "Engine", index: int) -> None:
         super().__init__(engine, index)
         self._halted = False
-        self._desk = threading.local()
-        self._writers: List[HeadWriter] = []
-        if self.poller.one_shot:
-            self.poller.equip = self._equip
 
     def _create_poller(self) -> Poller:
-        return SharedPoller(self._welcome, self._on_second, HAS_EPOLL and not gil_enabled())
-
-    def _equip(self, connection: Any) -> None:
-        """Give a connection this thread's own memos: looking into shared ones takes locks."""
-        if type(connection) is not Http1Connection:
-            return
-        desk = self._desk
-        try:
-            read_head = desk.read_head
-        except AttributeError:
-            read_head = desk.read_head = HeadLane(self.plan.http1.buffer_size).read_head
-            desk.writer = HeadWriter(self.writer.date)
-            self._writers.append(desk.writer)
-        connection.read_head = read_head
-        connection.writer = desk.writer
-
-    def _on_second(self) -> None:
-        super()._on_second()
-        for writer in self._writers:
-            writer.date = self.writer.date
+        return SharedPoller(self._welcome, self._on_second)
 
     def _serve_blocking(self) -> None:
         self.crew.run()
@@ -385,10 +385,9 @@ class SharedRuntime(Runtime):
 class BlockingRuntime(SharedRuntime):
     """A runtime whose threads are the application's: WSGI with several blocking threads."""
 
-    def __init__(self, engine: "Engine", index: int) -> None:
+    def __init__(self, engine: "Engine", index: int, allowance: Allowance) -> None:
         super().__init__(engine, index)
-        plan = self.plan
-        self.crew = Crew(self.poller, plan.blocking_threads, plan.blocking_threads_idle_timeout)
+        self.crew = Crew(self.poller, allowance, self.plan.blocking_threads_idle_timeout)
 
     @property
     def gauges(self) -> Dict[str, int]:
@@ -401,6 +400,18 @@ class BlockingRuntime(SharedRuntime):
             "blocking_queue": crew.waiting,
             "blocking_busy_cumulative": int(crew.busy_time * 1e6),
         }
+
+
+def create_blocking_runtimes(engine: "Engine") -> "List[Runtime]":
+    """Make the runtimes of a worker that may have ``blocking_threads`` threads."""
+    plan = engine.plan
+    alone = gil_enabled() or not HAS_EPOLL  # which can wait for another of its kind
+    count = 1 if alone else min(plan.processors, plan.blocking_threads)
+    allowance = Allowance(plan.blocking_threads)
+    runtimes = [BlockingRuntime(engine, index, allowance) for index in range(count)]
+    for one in runtimes:
+        one.crew.siblings = [other.crew for other in runtimes if other is not one]
+    return list(runtimes)
 
 
 def _release(turn: threading.Lock) -> None:

@@ -16,7 +16,14 @@ def refusals(**settings):
     return caught.value.problems
 
 
-def test_defaults_are_the_defaults_of_the_plans():
+@pytest.mark.parametrize(("there_are", "workers", "each"), [(1, 1, 1), (8, 2, 4), (4, 8, 1)])
+def test_processors_are_divided_among_the_workers(monkeypatch, there_are, workers, each):
+    monkeypatch.setattr(plans_module, "available_processors", lambda: there_are)
+    assert make_plans({"workers": workers}).worker.processors == each
+
+
+def test_defaults_are_the_defaults_of_the_plans(monkeypatch):
+    monkeypatch.setattr(plans_module, "available_processors", lambda: 1)
     plans = make_plans({})
     assert plans.supervisor == SupervisorPlan()
     assert plans.worker == WorkerPlan()

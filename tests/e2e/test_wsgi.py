@@ -404,23 +404,23 @@ def blocked_calls(target, running, count):
         wire.__exit__()
 
 
-SHARING = pytest.mark.parametrize("share", [False, True], ids=["turns", "shared"])
+CREWS = pytest.mark.parametrize("crews", [1, 2], ids=["one crew", "two crews"])
 
 
-@SHARING
-def test_blocked_calls_delay_nobody_while_a_thread_is_free(share):
+@CREWS
+def test_blocked_calls_delay_nobody_while_a_thread_is_free(crews):
     target = Gated()
-    mode = {"blocking_threads": 4, "share": share}
+    mode = {"blocking_threads": 4, "crews": crews}
     with serving(target, "wsgi", mode) as running, blocked_calls(target, running, 3):
         for _ in range(20):
             with Wire(running.address) as wire:
                 assert wire.exchange(get("/free")).body == b"/free"
 
 
-@SHARING
-def test_requests_wait_in_order_when_all_threads_are_busy(share):
+@CREWS
+def test_requests_wait_in_order_when_all_threads_are_busy(crews):
     target = Gated()
-    with serving(target, "wsgi", {"blocking_threads": 2, "share": share}) as running:
+    with serving(target, "wsgi", {"blocking_threads": 2, "crews": crews}) as running:
         with blocked_calls(target, running, 2):
             waiting = []
             for number in range(5):
@@ -432,23 +432,26 @@ def test_requests_wait_in_order_when_all_threads_are_busy(share):
             wire.__exit__()
     order = target.entered[2:]
     assert sorted(order) == [f"/{number}" for number in range(5)]
-    if not running.engine.runtimes[0].poller.one_shot:
-        # Two threads that share take two at a time, and may enter the application either way.
+    if crews == 1:
+        # Two crews take one each at a time, and may enter the application either way.
         assert order == sorted(order)
 
 
-@SHARING
-def test_the_pool_grows_on_demand_and_shrinks_when_idle(share):
+@CREWS
+def test_the_pool_grows_on_demand_and_shrinks_when_idle(crews):
     target = Gated()
-    mode = {"blocking_threads": 8, "blocking_threads_idle_timeout": 0.2, "share": share}
+    mode = {"blocking_threads": 8, "blocking_threads_idle_timeout": 0.2, "crews": crews}
     with serving(target, "wsgi", mode) as running:
-        crew = running.engine.runtimes[0].crew
-        assert crew.size == 1
+
+        def counted(name):
+            return running.engine.counters[name]
+
+        assert counted("blocking_threads") == crews
         with blocked_calls(target, running, 5):
-            assert 5 <= crew.size <= 8
-            wait_until(lambda: crew.busy == 5, what="all others to be idle")
-        # The first thread stays, and so does the one that waits for events.
-        wait_until(lambda: crew.size <= 2, what="the others to leave")
+            assert 5 <= counted("blocking_threads") <= 8
+            wait_until(lambda: counted("requests_in_flight") == 5, what="all others to be idle")
+        # The first thread of each stays, and so does the one that waits for events.
+        wait_until(lambda: counted("blocking_threads") <= 2 * crews, what="the others to leave")
         with Wire(running.address) as wire:
             assert wire.exchange(get("/free")).body == b"/free"
 

@@ -67,11 +67,11 @@ class Guest:
 class Room:
     """A poller and its guests."""
 
-    def __init__(self, one_shot=False):
+    def __init__(self):
         self.clock = FakeClock()
         self.seconds = 0
         self.guests = []
-        self.poller = SharedPoller(self.welcome, self.on_second, one_shot, self.clock)
+        self.poller = SharedPoller(self.welcome, self.on_second, self.clock)
         self.wakeup = Wakeup()
         self.poller.adopt(self.wakeup)
 
@@ -106,11 +106,11 @@ class Room:
         self.wakeup.close()
 
 
-@pytest.fixture(params=["turns", "one shot", "no epoll"])
+@pytest.fixture(params=["epoll", "no epoll"])
 def room(request, monkeypatch):
     if request.param == "no epoll":
         monkeypatch.delattr(shared.select, "epoll", raising=False)
-    room = Room(one_shot=request.param == "one shot")
+    room = Room()
     yield room
     room.close()
 
@@ -261,24 +261,6 @@ def test_posted_calls_are_run(room):
     room.wakeup.post(lambda: calls.append(1))
     room.turn()
     assert calls == [1]
-
-
-@pytest.mark.skipif(not hasattr(select, "epoll"), reason="no arming for one event")
-def test_posted_calls_are_run_by_one_of_the_threads_that_share():
-    room = Room(one_shot=True)
-    calls = []
-
-    def call():
-        room.wakeup.post(lambda: calls.append(2))
-        calls.extend(room.poller.collect(0, 1))  # as another thread would, meanwhile
-
-    room.wakeup.post(call)
-    room.turn()
-    assert calls == [2]
-    room.wakeup.post(lambda: calls.append(3))
-    room.turn()
-    assert calls == [2, 3]
-    room.close()
 
 
 @pytest.mark.skipif(not hasattr(select, "epoll"), reason="a hang-up without reading")
@@ -514,12 +496,28 @@ def test_once_a_second(room):
     assert room.seconds == 2
 
 
-def test_a_thread_may_equip_what_it_serves(room):
-    guest, seen = room.guest(), []
-    room.poller.equip = lambda connection: seen.append((connection, list(connection.calls)))
-    guest.far.send(b"x")
-    room.turn()
-    assert seen == [(guest, [])]
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="a poller that another can wait for")
+def test_a_borrowed_poller_is_served_until_it_is_given_back(turns):
+    lender = Room()
+    guest, own = lender.guest(), turns.guest()
+    turns.poller.borrow(lender.poller)
+    turns.poller.borrow(lender.poller)  # and again by who did not know
+    guest.far.send(b"lent")
+    own.far.send(b"own")
+    turns.turn()
+    assert guest.calls == [("readable", b"lent")]
+    assert own.calls == [("readable", b"own")]
+    assert lender.poller.armed[guest.fd] is guest
+    turns.poller.give_back(lender.poller)
+    guest.far.send(b"more")
+    turns.turn()
+    assert len(guest.calls) == 1
+    lender.turn()
+    assert guest.calls[1:] == [("readable", b"more")]
+    turns.poller.borrow(lender.poller)
+    lender.close()
+    turns.turn()
+    turns.poller.borrow(lender.poller)  # it has closed
 
 
 def test_visits_may_follow_each_other_for_long(room):

@@ -7,15 +7,15 @@ from collections import deque
 import pytest
 
 from granian.engine import threads
-from granian.engine.threads import Crew
+from granian.engine.threads import Allowance, Crew
 from tests.support.servers import wait_until
 
 
 class ScriptedPoller:
     """Hands out descriptors that a test made ready; ``serve`` is the test's."""
 
-    def __init__(self, one_shot=False):
-        self.one_shot = one_shot
+    def __init__(self):
+        self.borrowed = []
         self.busy_since = 0.0
         self.now = 0.0
         self.serve = None
@@ -36,6 +36,13 @@ class ScriptedPoller:
         with self.changed:
             self.ready.extend((fd, 1) for fd in fds)
             self.changed.notify_all()
+
+    def borrow(self, lender):
+        self.borrowed.append(lender)
+
+    def give_back(self, lender):
+        if lender in self.borrowed:
+            self.borrowed.remove(lender)
 
     def nudge(self):
         with self.changed:
@@ -59,10 +66,10 @@ class ScriptedPoller:
 class Shift:
     """A crew at work; ``gates[fd]`` holds the thread that serves it until it is set."""
 
-    def __init__(self, limit=4, idle_timeout=30.0, one_shot=False, slowness=0.0):
-        self.poller = ScriptedPoller(one_shot)
+    def __init__(self, limit=4, idle_timeout=30.0, slowness=0.0, allowance=None):
+        self.poller = ScriptedPoller()
         self.poller.serve = self.serve
-        self.crew = Crew(self.poller, limit, idle_timeout)
+        self.crew = Crew(self.poller, allowance or Allowance(limit), idle_timeout)
         self.crew.slowness = slowness
         self.gates = {}
         self.begun = []
@@ -239,34 +246,6 @@ def test_no_thread_can_be_had(shift, monkeypatch):
     monkeypatch.undo()
 
 
-def test_sharing_threads_poll_at_once_and_grow_as_they_are_busy(shift):
-    one = shift(limit=3, one_shot=True)
-    one.hold(1, 2)
-    one.ready(1)
-    one.wait_begun(1)
-    wait_until(lambda: one.poller.polling == 1, what="a second thread")
-    one.ready(2)
-    one.wait_begun(2)
-    one.ready(3)
-    one.wait_served(1)
-    assert one.served == [3]
-    assert one.crew.size == 3
-    for gate in one.gates.values():
-        gate.set()
-    wait_until(lambda: one.poller.polling == 3, what="three polling")
-
-
-def test_sharing_threads_leave_when_idle(shift):
-    one = shift(limit=3, one_shot=True, idle_timeout=0.02)
-    one.hold(1)
-    one.ready(1)
-    one.wait_begun(1)
-    one.gates[1].set()
-    wait_until(lambda: one.crew.size == 1, what="threads that leave")
-    one.ready(2)
-    one.wait_served(2)
-
-
 def test_stopping_waits_for_nobody_it_cannot_wake(shift):
     one = shift(slowness=1.0)
     one.hold(1)
@@ -298,6 +277,82 @@ def test_stopping_while_threads_park_wakes_them_all(shift):
     finally:
         one.crew._parked = kept
     one.end()
+
+
+@pytest.fixture
+def siblings(shift):
+    """Two crews that may have three threads together."""
+    allowance = Allowance(3)
+    crews = [shift(allowance=allowance) for _ in range(2)]
+    for one, other in (crews, crews[::-1]):
+        one.crew.siblings = [other.crew]
+    return crews
+
+
+def test_the_limit_is_that_of_all_crews_together(siblings):
+    one, other = siblings
+    one.hold(1, 2)
+    one.ready(1, 2, 3)
+    one.wait_begun(2)
+    wait_until(lambda: other.poller.borrowed, what="a crew that lends its poller")
+    assert one.begun == [1, 2]
+    assert (one.crew.size, other.crew.size) == (2, 1)
+    one.gates[1].set()
+    wait_until(lambda: not other.poller.borrowed, what="a crew that takes it back")
+    one.ready(3)  # as a kernel would, of what nobody has read
+    one.wait_served(2)
+    assert one.served == [1, 3]
+
+
+def test_a_crew_lends_its_poller_while_all_its_threads_are_in_calls(siblings):
+    one, other = siblings
+    one.hold(1, 2)
+    one.ready(1, 2)
+    one.wait_begun(2)
+    wait_until(lambda: other.poller.borrowed == [one.poller], what="a crew that lends its poller")
+    one.gates[2].set()
+    wait_until(lambda: not other.poller.borrowed, what="a crew that takes it back")
+    one.ready(3)
+    one.wait_served(2)
+    assert one.served == [2, 3]
+
+
+def test_what_was_collected_is_left_to_whoever_borrows(siblings):
+    one, other = siblings
+    other.hold(9)
+    other.ready(9)  # it needs the third thread itself
+    other.wait_begun(1)
+    wait_until(lambda: other.crew.size == 2, what="a second thread")
+    one.hold(1)
+    one.ready(1, 2)
+    one.wait_begun(1)
+    wait_until(lambda: other.poller.borrowed == [one.poller], what="a crew that lends its poller")
+    assert one.crew.waiting == 0
+
+
+def test_a_crew_that_stops_takes_its_poller_back(siblings):
+    one, other = siblings
+    one.hold(1, 2)
+    one.ready(1, 2)
+    one.wait_begun(2)
+    wait_until(lambda: other.poller.borrowed, what="a crew that lends its poller")
+    one.crew.stop()
+    assert other.poller.borrowed == []
+
+
+def test_a_thread_that_leaves_may_be_another_crews(shift):
+    allowance = Allowance(3)
+    one, other = (shift(allowance=allowance, idle_timeout=0.02) for _ in range(2))
+    one.hold(1)
+    one.ready(1)
+    one.wait_begun(1)
+    wait_until(lambda: one.crew.size == 2, what="a second thread")
+    one.gates[1].set()
+    wait_until(lambda: one.crew.size == 1, what="a thread that leaves")
+    other.hold(1)
+    other.ready(1)
+    other.wait_begun(1)
+    wait_until(lambda: other.crew.size == 2, what="a second thread of the other crew")
 
 
 def test_what_is_counted(shift):

@@ -1,5 +1,6 @@
 """A runtime without a kernel, a thread or an application: for connections under test."""
 
+from types import SimpleNamespace
 from typing import Any, Callable, List, Optional
 
 from granian.engine.deadlines import Deadlines
@@ -98,6 +99,7 @@ class ScriptedRuntime:
             websockets_handled = websockets_err = 0
 
         self.counters = Counters()
+        self.engine = SimpleNamespace(stream_threads=None)
 
     def _begin(self, *args: Any) -> None:
         self.application.begin(*args)

@@ -14,24 +14,19 @@ ASYNC = {
     "four runtimes": {"runtime_threads": 4, "runtime_mode": "st"},
     "one runtime of two": {"runtime_threads": 2, "runtime_mode": "mt"},
     "one runtime of four": {"runtime_threads": 4, "runtime_mode": "mt"},
-    "one runtime of four that share": {
-        "runtime_threads": 4,
-        "runtime_mode": "mt",
-        "share": True,
-    },
 }
-"""Of ASGI and RSGI; with one thread there is no difference between the modes.
-
-Threads of one runtime that share do so as on a build without a GIL.
-"""
+"""Of ASGI and RSGI; with one thread there is no difference between the modes."""
 
 BLOCKING = {
-    f"{count} threads{' that share' if share else ''}": {"blocking_threads": count, "share": share}
+    f"{count} threads{' of two crews' if crews > 1 else ''}": {
+        "blocking_threads": count,
+        "crews": crews,
+    }
     for count in (1, 2, 4)
-    for share in (False, True)
-    if count > 1 or not share
+    for crews in (1, 2)
+    if count >= crews
 }
-"""Of WSGI, whose threads are those of one runtime."""
+"""Of WSGI; two crews is what a build without a GIL has on two processors."""
 
 
 def loops(mode):
@@ -44,7 +39,8 @@ def serving(app, interface, mode, **plan):
     """Run an application in a mode of ASYNC or BLOCKING."""
     settings = {**plan, **mode}
     with contextlib.ExitStack() as stack:
-        if settings.pop("share", False):
-            patch = stack.enter_context(pytest.MonkeyPatch.context())
-            patch.setattr(threads, "gil_enabled", lambda: False)
+        crews = settings.pop("crews", 1)
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(threads, "gil_enabled", lambda: crews == 1)
+        settings["processors"] = crews
         yield stack.enter_context(EngineServer(app, interface, **settings))
