@@ -1,8 +1,9 @@
 """ASGI around the user's application: one object per event loop, on the thread of that loop."""
 
+from sys import intern
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence
 
-from ..wire.head import RequestHead
+from ..wire.head import HTTP_1_1, RequestHead
 from .http import STREAMING, AsgiHttp, LoggedAsgiHttp
 from .messages import EXTENSIONS
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
     from ..metrics import AccessLog
     from .lifespan import LifespanProtocol
+
+_VERSION, _SPEC_VERSION = intern("3.0"), intern("2.3")  # see ``HTTP_1_1``
 
 
 class AsgiApplication:
@@ -41,16 +44,18 @@ class AsgiApplication:
         self.state: Dict[str, Any] = lifespan.state if lifespan is not None else {}
         self.access = access
         self._exchange = AsgiHttp if access is None else LoggedAsgiHttp
+        self._extensions: Dict[str, Any] = {intern(name): {} for name in EXTENSIONS}
 
     def connect(self, peer: Any) -> Dict[str, Any]:
         """Make the part of the scope that every exchange of a connection shares."""
+        extensions = self._extensions
         return {
             "type": "http",
             "scheme": peer.scheme,
             "server": peer.server,
             "client": peer.client,
             "root_path": self.root_path,
-            "extensions": EXTENSIONS if peer.tls is None else {**EXTENSIONS, "tls": peer.tls},
+            "extensions": extensions if peer.tls is None else {**extensions, "tls": peer.tls},
         }
 
     def disconnect(self, context: Dict[str, Any]) -> None:
@@ -62,7 +67,7 @@ class AsgiApplication:
         """Start one exchange; see ``waist.Application``."""
         responder.handler = exchange = self._exchange(self, responder, body, complete)
         if (
-            head.version != "1.1"
+            head.version != HTTP_1_1
             and (not head.headers or head.headers[0][0] != b"host")
             and head.field(b"host") is None
         ):
@@ -72,7 +77,7 @@ class AsgiApplication:
         shared = responder.context
         scope = {
             "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "asgi": {"version": _VERSION, "spec_version": _SPEC_VERSION},
             "http_version": head.version,
             "server": shared["server"],
             "client": shared["client"],

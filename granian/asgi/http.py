@@ -15,6 +15,7 @@ import logging
 import os
 import stat
 import time
+from sys import intern
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from .._waiter import Waiter, new_waiter
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from .application import AsgiApplication
 
 WAITING, HELD, STREAMING, TRAILERS, DONE = range(5)
+
+RESPONSE_START = intern("http.response.start")  # see ``wire.head.HTTP_1_1``
+RESPONSE_BODY = intern("http.response.body")
 
 _log = logging.getLogger("_granian")
 
@@ -96,7 +100,7 @@ class AsgiHttp:
         except (TypeError, KeyError):
             raise unsupported() from None
         phase = self.phase
-        if kind == "http.response.body" and phase == HELD and not message.get("more_body"):
+        if kind == RESPONSE_BODY and phase == HELD and not message.get("more_body"):
             body = message.get("body", b"")
             if body.__class__ is not bytes:
                 body = as_octets(body)
@@ -110,7 +114,7 @@ class AsgiHttp:
                 if self._waiters is not None:
                     self._wake()
                 return
-        if kind == "http.response.start" and phase == WAITING:
+        if kind == RESPONSE_START and phase == WAITING:
             try:
                 self._status = message["status"]
             except KeyError:
@@ -135,7 +139,7 @@ class AsgiHttp:
 
     async def _send_unusual(self, kind: str, message: Message) -> None:
         phase = self.phase
-        if kind == "http.response.body":
+        if kind == RESPONSE_BODY:
             if phase in (HELD, STREAMING):
                 await self._send_body(as_octets(message.get("body", b"")), message)
                 return
@@ -143,7 +147,7 @@ class AsgiHttp:
                 raise flow_error("Response not started")
             if not self._gone:
                 raise flow_error("Response already finished")
-        elif kind == "http.response.start":
+        elif kind == RESPONSE_START:
             if not self._gone:
                 raise flow_error("Response already started")
         elif kind == "http.response.pathsend":

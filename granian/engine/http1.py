@@ -23,7 +23,7 @@ import termios
 from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from ..errors import AppError, PeerError
-from ..wire.head import CHUNKED, RequestHead
+from ..wire.head import CHUNKED, HTTP_1_1, RequestHead
 from ..wire.http1 import reader
 from ..wire.http1.body import ChunkedBody
 from ..wire.http1.lane import Section
@@ -163,12 +163,12 @@ class Http1Connection(Connection):
             head, consumed = result
             self._head = head
             self.phase = SERVING
-            self.deadline = NEVER
+            self.deadline = self.poller.never
             self._response = _NOT_STARTED
             if not head.keep_alive:
                 self._keep_alive = False
             self._fate = b"" if self._keep_alive else _CLOSE_LINE
-            self._plain = head.version == "1.1" and head.method != "HEAD"
+            self._plain = head.version == HTTP_1_1 and head.method != "HEAD"
             if head.body_length:
                 body = self._open_body(head, data[consumed:])
                 if self.phase != SERVING:
@@ -534,7 +534,7 @@ class Http1Connection(Connection):
         elif framing is not None:
             self._framing = framing
         else:
-            framing = self._framing = CHUNKED if request.version == "1.1" else UNTIL_CLOSE
+            framing = self._framing = CHUNKED if request.version == HTTP_1_1 else UNTIL_CLOSE
         self._response = _STREAMING
         self._plain = False
         octets = self._encode_head(head, framing)
@@ -597,7 +597,7 @@ class Http1Connection(Connection):
         """See ``waist.Responder.inform``."""
         if self.phase == SERVING and self._response == _NOT_STARTED:
             octets = encode_interim(status, headers)
-            if self._head is not None and self._head.version == "1.1":
+            if self._head is not None and self._head.version == HTTP_1_1:
                 self.transmit(octets)
 
     def abort(self) -> None:

@@ -29,7 +29,7 @@ from collections import deque
 from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Protocol, Set, Tuple
 
 from .._typing import Address
-from .deadlines import NEVER, Deadlines
+from .deadlines import Deadlines
 
 _log = logging.getLogger("_granian")
 
@@ -97,6 +97,7 @@ class Poller(selectors.BaseSelector):
         gathering: Answers may wait for the end of the turn; a connection that keeps one back
             says so with ``gather``.
         gather: Takes a connection whose answer waits.
+        never: As ``NEVER``, and no other thread's: see ``HTTP_1_1``.
         followers_wait: Set between two turns, while the loop's callbacks run: who sends without
             waiting then sets ``gathering``, so that the first answer leaves at once and the others
             together.
@@ -126,7 +127,8 @@ class Poller(selectors.BaseSelector):
         self.gather: Callable[[Any], None] = self._gathered.append
         # Until an application has shown for a while that it does not block.
         self._prompt_until = self.now + _CAUTION * _LONG
-        self._followers_from = NEVER
+        self.never = float("inf")
+        self._followers_from = self.never
         self._left_at = self.now
         self.followers_wait = False
         self.welcome = welcome

@@ -1,12 +1,10 @@
 """Exchanges whose application lives on another thread: the ``runtime`` mode of async interfaces.
 
-A worker in this mode has one application loop, on a thread of its own, and one runtime of I/O
-threads over one poller: any of them reads and parses for any connection. Each exchange is a
-``PostedExchange``: to the connection it is the Handler, to the application the Responder. What
-the connection tells is posted to the loop. What the application asks for is done by its own
-thread where nobody owns the connection just then, else by who does, when it lets go. Neither side
-can tell. What an application must not send is refused when it is asked for; a wrong length is
-found by the connection, and logged.
+A worker in this mode has one application loop, on its first runtime, which also serves
+connections of its own. The further runtimes do I/O and protocol only. Each of their exchanges is
+a ``PostedExchange``: to the connection it is the Handler, to the application the Responder, and
+it posts what one asks of the other. Neither side can tell. What an application must not send is
+refused on its own thread; a wrong length is found on the other, and logged.
 """
 
 import logging
@@ -21,14 +19,11 @@ from ..wire.waist import Fields
 from ..wire.websocket.session import is_sendable
 from .connection import HIGH_WATER
 from .runtime import Runtime
-from .threads import Allowance, Crew, SharedRuntime
 
 if TYPE_CHECKING:
     from .runtime import Engine
 
 _log = logging.getLogger("_granian")
-
-_IDLE = 30.0  # seconds without work after which a further I/O thread leaves
 
 
 class PostedExchange:
@@ -62,7 +57,7 @@ class PostedExchange:
         self._io = io
         self._host = host
         self._posted = 0  # octets sent by the application, and those that the connection took:
-        self._taken = 0  # each counted by one side
+        self._taken = 0  # each counted by one thread
         self._blocked = False
         self._waiting = False
         self.client = below.client
@@ -89,7 +84,7 @@ class PostedExchange:
         length = self._host.writer.read_fields(status, fields).length
         if length is not None and length != count:
             raise AppError("content-length is not the number of octets of the file")
-        self._visit(partial(self._send_file, status, fields, descriptor, offset, count))
+        self._io.post(partial(self._send_file, status, fields, descriptor, offset, count))
 
     def start(self, status: int, headers: Fields, data: bytes = b"") -> bool:
         """See ``waist.Responder.start``."""
@@ -123,14 +118,11 @@ class PostedExchange:
         return fields
 
     def _down(self, verb: Callable[..., Any], *args: Any) -> None:
-        self._visit(partial(self._do, verb, args))
-
-    def _visit(self, call: Callable[[], None]) -> None:
-        self._io.post_to(self._below, call)
+        self._io.post(partial(self._do, verb, args))
 
     def _send(self, verb: Callable[..., bool], size: int, *args: Any) -> bool:
         self._posted += size
-        self._visit(partial(self._do_send, verb, size, args))
+        self._io.post(partial(self._do_send, verb, size, args))
         # In this order: whoever makes room after the next line sees that somebody waits for it.
         self._waiting = True
         if self._is_full():
@@ -151,7 +143,7 @@ class PostedExchange:
         self.closed = closed
         self.handler.on_disconnect()
 
-    # the owner of the connection
+    # the connection's thread
 
     def _do(self, verb: Callable[..., Any], args: Tuple[Any, ...]) -> Any:
         """Do what was posted, unless its exchange is over: the responder may serve the next."""
@@ -231,7 +223,7 @@ class PostedChannel(PostedExchange):
         self.closed = True
         self.handler.on_close(code, reason, left)
 
-    # the owner of the connection
+    # the connection's thread
 
     def on_message(self, message: Message) -> None:
         """See ``waist.SocketHandler.on_message``."""
@@ -266,13 +258,12 @@ class PostedApplication:
         self._host.post(partial(self._application.begin_websocket, posted, head, subprotocols))
 
 
-class IoRuntime(SharedRuntime):
-    """The threads that read, parse and send for the application of another runtime."""
+class IoRuntime(Runtime):
+    """A runtime that serves connections for the application of the first one."""
 
-    def __init__(self, engine: "Engine", index: int, host: Runtime, threads: int) -> None:
+    def __init__(self, engine: "Engine", index: int, host: Runtime) -> None:
         super().__init__(engine, index)
         self._host = host
-        self.crew = Crew(self.poller, Allowance(threads), _IDLE, "granian-io")
 
     def _run_loop(self) -> None:
         host = self._host
@@ -290,7 +281,8 @@ class IoRuntime(SharedRuntime):
 
 
 def create_runtimes(engine: "Engine", count: int) -> List[Runtime]:
-    """Make a runtime of the application's loop, and one whose ``count - 1`` threads post to it."""
+    """Make one runtime with the application's loop and others that post to it."""
     host = Runtime(engine, 0)
-    host.guest = IoRuntime(engine, 1, host, count - 1)
-    return [host, host.guest]
+    guests = [IoRuntime(engine, index, host) for index in range(1, count)]
+    host.guests = guests
+    return [host, *guests]

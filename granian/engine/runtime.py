@@ -76,8 +76,7 @@ class Runtime:
 
     Attributes:
         application: The interface around the target (``waist.Application``).
-        guest: The runtime whose exchanges are posted to this one's application, if it has one; it
-            takes no connections itself then.
+        guests: Runtimes whose exchanges are posted to this one's application.
         lane: Reads heads; its memos are this thread's.
         writer: Renders heads; likewise.
         linger_time: Seconds that a half-closed connection waits for the peer's end.
@@ -108,7 +107,7 @@ class Runtime:
         )
         self.started = threading.Event()
         self.failure: Optional[BaseException] = None
-        self.guest: Optional[Runtime] = None
+        self.guests: Sequence[Runtime] = ()
         self._drain_at_start = False
 
     def _create_poller(self) -> Poller:
@@ -294,8 +293,8 @@ class Runtime:
             return
         if len(self.poller.connections) > 1 or self.poller.newcomers:
             return
-        if self.guest is not None and not self.guest.stopped:
-            return  # it will call again when it has ended
+        if not all(guest.stopped for guest in self.guests):
+            return  # each will call again when it has ended
         pending = self.tasks.pending if self.tasks is not None else None
         if pending:
             for task in list(pending):
@@ -364,7 +363,7 @@ class Engine:
         self.runtimes = self._create_runtimes(threads)
         self.acceptor = Acceptor(
             sockets,
-            [runtime for runtime in self.runtimes if runtime.guest is None],
+            self.runtimes,
             plan.backpressure,
             plan.http1.header_read_timeout,
             plan.workers > 1,

@@ -88,7 +88,6 @@ class Crew:
         poller: What they share.
         allowance: Of which every thread takes one, the one that calls ``run`` included.
         idle_timeout: Seconds after which a parked thread leaves.
-        name: What the further threads are called, before their number.
 
     Attributes:
         siblings: Crews of the same allowance, to help one another.
@@ -97,15 +96,8 @@ class Crew:
         slowness: How much the recent calls have been blocking, from 0.0 to 1.0.
     """
 
-    def __init__(
-        self,
-        poller: SharedPoller,
-        allowance: Allowance,
-        idle_timeout: float,
-        name: str = "granian-blocking",
-    ) -> None:
+    def __init__(self, poller: SharedPoller, allowance: Allowance, idle_timeout: float) -> None:
         self._poller = poller
-        self._name = name
         self._allowance = allowance
         allowance.take()  # for the thread that stays
         self._idle_timeout = idle_timeout
@@ -182,7 +174,7 @@ class Crew:
             if self._stopping or not self._allowance.take():
                 return False
             hand = Hand()
-            name = f"{self._name}-{len(self._hands) + 1}"
+            name = f"granian-blocking-{len(self._hands) + 1}"
             hand.thread = threading.Thread(
                 target=self._run_hand, args=(hand,), name=name, daemon=True
             )
@@ -344,14 +336,14 @@ class Crew:
             sibling._poller.give_back(self._poller)
 
 
-class SharedRuntime(Runtime):
-    """A runtime of several threads over one poller: any of them may serve any ready connection."""
+class BlockingRuntime(Runtime):
+    """A runtime whose threads are the application's: WSGI with several blocking threads."""
 
     poller: SharedPoller
-    crew: Crew
 
-    def __init__(self, engine: "Engine", index: int) -> None:
+    def __init__(self, engine: "Engine", index: int, allowance: Allowance) -> None:
         super().__init__(engine, index)
+        self.crew = Crew(self.poller, allowance, self.plan.blocking_threads_idle_timeout)
         self._halted = False
 
     def _create_poller(self) -> Poller:
@@ -362,6 +354,18 @@ class SharedRuntime(Runtime):
         self.crew.join(0.0 if self._halted else _JOIN)
 
     # any thread
+
+    @property
+    def gauges(self) -> Dict[str, int]:
+        """Threads, what waits for them, and how long they have worked in microseconds."""
+        crew = self.crew
+        return {
+            **super().gauges,
+            "requests_in_flight": crew.busy,
+            "blocking_threads": crew.size,
+            "blocking_queue": crew.waiting,
+            "blocking_busy_cumulative": int(crew.busy_time * 1e6),
+        }
 
     def post_to(self, connection: Any, call: Callable[[], None]) -> None:
         """Run ``call`` when the connection is released, or here if nobody owns it."""
@@ -380,26 +384,6 @@ class SharedRuntime(Runtime):
         """Drop everything and end; threads that the application holds are left behind."""
         self._halted = True
         super().halt()
-
-
-class BlockingRuntime(SharedRuntime):
-    """A runtime whose threads are the application's: WSGI with several blocking threads."""
-
-    def __init__(self, engine: "Engine", index: int, allowance: Allowance) -> None:
-        super().__init__(engine, index)
-        self.crew = Crew(self.poller, allowance, self.plan.blocking_threads_idle_timeout)
-
-    @property
-    def gauges(self) -> Dict[str, int]:
-        """Threads, what waits for them, and how long they have worked in microseconds."""
-        crew = self.crew
-        return {
-            **super().gauges,
-            "requests_in_flight": crew.busy,
-            "blocking_threads": crew.size,
-            "blocking_queue": crew.waiting,
-            "blocking_busy_cumulative": int(crew.busy_time * 1e6),
-        }
 
 
 def create_blocking_runtimes(engine: "Engine") -> "List[Runtime]":

@@ -3,10 +3,16 @@
 Pure values; no I/O. HTTP/1 reads one from octets (``wire.http1``), HTTP/2 makes one per stream.
 """
 
+from sys import intern
 from typing import Any, Optional, Protocol, Tuple
 from urllib.parse import unquote_to_bytes
 
 from .._typing import RawHeaders
+
+# Without the GIL, threads that count references to the same object slow each other down. Interned
+# strings have no count there, and literals that look like names are interned; ``benchmarks``: ft-.
+HTTP_1_1 = intern("1.1")
+"""``RequestHead.version`` of most requests."""
 
 CHUNKED = -1
 """``RequestHead.body_length`` of a body whose end is marked in the stream, not announced."""

@@ -1,6 +1,7 @@
 """WSGI around the user's application; called on whichever thread owns the connection."""
 
 import io
+from sys import intern
 from typing import Any, Optional
 
 from ..metrics import AccessLog
@@ -10,6 +11,8 @@ from ..wire.waist import BlockingResponder
 from .body import GatheringBody, gathers, open_body
 from .environ import EnvironTemplate
 from .http import Target, WsgiHttp, logged
+
+_INPUT = intern("wsgi.input")  # see ``wire.head.HTTP_1_1``
 
 
 class WsgiApplication:
@@ -51,6 +54,6 @@ class WsgiApplication:
     ) -> None:
         """Call the application and send its response."""
         environ = self.fill(responder.context, head)
-        environ["wsgi.input"] = io.BytesIO(body) if complete else open_body(responder, body)
+        environ[_INPUT] = io.BytesIO(body) if complete else open_body(responder, body)
         exchange = responder.handler = self.exchange(responder)
         exchange.run(self.target, environ, head)

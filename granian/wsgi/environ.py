@@ -7,6 +7,7 @@ their own setting. Any thread.
 """
 
 import sys
+from sys import intern
 from typing import Any, Dict
 from urllib.parse import unquote_to_bytes
 
@@ -18,7 +19,8 @@ from .file import FileWrapper
 
 Environ = Dict[str, Any]
 
-_PROTOCOLS = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2"}
+_SCHEME = intern("wsgi.url_scheme")
+_VERSIONS = ("1.0", "1.1", "2")
 _KNOWN_NAMES = 1024
 
 
@@ -29,15 +31,17 @@ class EnvironTemplate:
         plan: Tells the prefix of the application and whether there are other processes.
     """
 
-    __slots__ = ("_base", "_keys", "_prefix")
+    __slots__ = ("_base", "_keys", "_prefix", "_protocols")
 
     def __init__(self, plan: WorkerPlan) -> None:
         prefix = plan.url_path_prefix.rstrip("/")
         self._prefix = prefix if not prefix or prefix.startswith("/") else f"/{prefix}"
         # On free-threaded builds the dictionary is shared: read by subscript, which takes no lock.
         self._keys: Dict[bytes, str] = {}
-        self._base: Environ = {
-            "GATEWAY_INTERFACE": "CGI/1.1",
+        # Of this template alone, and interned: see ``wire.head.HTTP_1_1``.
+        self._protocols = {version: intern(f"HTTP/{version}") for version in _VERSIONS}
+        base: Environ = {
+            "GATEWAY_INTERFACE": intern("CGI/1.1"),
             "SERVER_SOFTWARE": "Granian",
             "SCRIPT_NAME": "",
             "wsgi.version": (1, 0),
@@ -48,11 +52,12 @@ class EnvironTemplate:
             "wsgi.multiprocess": plan.workers > 1,
             "wsgi.run_once": False,
         }
+        self._base = {intern(key): value for key, value in base.items()}
 
     def connect(self, peer: Peer) -> Environ:
         """Return what every environ of a connection shares."""
         template = self._base.copy()
-        template["wsgi.url_scheme"] = peer.scheme
+        template[_SCHEME] = peer.scheme
         server, client = peer.server, peer.client
         template["SERVER_NAME"] = server[0] if server else ""
         template["SERVER_PORT"] = str(server[1]) if server else "0"
@@ -72,19 +77,19 @@ class EnvironTemplate:
         path = head.path
         if not path.isascii():
             # PEP 3333: native strings hold octets, decoded as latin-1 whatever they mean.
-            path = unquote_to_bytes(head.raw_path).decode("latin-1")
+            path = unquote_to_bytes(head.raw_path).decode("latin1")
         if self._prefix:
             path = self._cut_prefix(environ, path)
-        uri = head.raw_path.decode("latin-1")
+        uri = head.raw_path.decode("latin1")
         query = ""
         if head.query:
-            query = head.query.decode("latin-1")
+            query = head.query.decode("latin1")
             uri = f"{uri}?{query}"
         environ["REQUEST_METHOD"] = head.method
         environ["PATH_INFO"] = path
         environ["QUERY_STRING"] = query
         environ["REQUEST_URI"] = environ["RAW_URI"] = uri
-        environ["SERVER_PROTOCOL"] = _PROTOCOLS[head.version]
+        environ["SERVER_PROTOCOL"] = self._protocols[head.version]
         section = head.section
         if section is None:
             environ.update(self._read_fields(head.headers))
@@ -93,7 +98,7 @@ class EnvironTemplate:
                 section.kept = self._read_fields(head.headers)
             environ.update(section.kept)
         if head.authority is not None and "HTTP_HOST" not in environ:
-            environ["HTTP_HOST"] = head.authority.decode("latin-1")
+            environ["HTTP_HOST"] = head.authority.decode("latin1")
         return environ
 
     def _read_fields(self, headers: RawHeaders) -> Dict[str, str]:
@@ -102,7 +107,7 @@ class EnvironTemplate:
         found: Dict[str, str] = {}
         try:
             for name, value in headers:
-                found[keys[name]] = value.decode("latin-1")
+                found[keys[name]] = value.decode("latin1")
         except KeyError:
             return self._join_fields(headers)
         return found if len(found) == len(headers) else self._join_fields(headers)
@@ -112,7 +117,7 @@ class EnvironTemplate:
         found: Dict[str, str] = {}
         for name, value in headers:
             key = self._keys[name] if name in self._keys else self._learn(name)
-            text = value.decode("latin-1")
+            text = value.decode("latin1")
             if not key:
                 continue
             if key not in found:
@@ -130,7 +135,7 @@ class EnvironTemplate:
         elif b"_" in name or name == b"proxy":
             return ""
         else:
-            key = f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"
+            key = f"HTTP_{name.decode('latin1').upper().replace('-', '_')}"
         if len(self._keys) < _KNOWN_NAMES and len(name) <= 64:
             self._keys[name] = key
         return key

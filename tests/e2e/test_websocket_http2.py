@@ -15,6 +15,7 @@ from granian.wire.websocket.frames import MAX_FRAGMENTS
 from tests.apps import sockets as app
 from tests.support.browser import needs_chromium, opened
 from tests.support.certs import CERTS
+from tests.support.modes import ASYNC, serving
 from tests.support.scrape import ScrapedServer
 from tests.support.servers import EngineServer, GranianServer, wait_until
 
@@ -30,17 +31,14 @@ CONNECT = [
 ]
 
 
-MODES = {"one thread": {}, "posted": {"runtime_threads": 2, "runtime_mode": "mt"}}
-
-
 @pytest.fixture(params=["asgi", "rsgi"])
 def interface(request):
     return request.param
 
 
-@pytest.fixture(params=MODES.values(), ids=MODES)
+@pytest.fixture(params=["one thread", "one runtime of two"])
 def server(request, interface):
-    with EngineServer(getattr(app, interface), interface, **request.param) as running:
+    with serving(getattr(app, interface), interface, ASYNC[request.param]) as running:
         yield running
 
 

@@ -125,7 +125,7 @@ def test_runtime_mode_has_one_loop():
     with Serving(runtime_threads=3, runtime_mode="mt") as serving:
         loops = [runtime.loop for runtime in serving.engine.runtimes]
         assert loops[0] is not None
-        assert loops[1:] == [None]
+        assert loops[1:] == [None, None]
 
 
 def test_half_closed_clients_get_their_answers():

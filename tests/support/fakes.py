@@ -1,6 +1,7 @@
 """Stand-ins that do what the real thing does, without a kernel or a clock behind them."""
 
 import errno
+import math
 from collections import deque
 from contextlib import contextmanager
 from typing import Any, Deque, Iterator, List, Optional, Union
@@ -116,6 +117,8 @@ class ScriptedSocket:
 
 class Turn:
     """What of a poller decides when answers leave: in one turn together, or each at once."""
+
+    never = math.inf
 
     def __init__(self) -> None:
         self.gathering = False

@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Optional, Pattern, Protocol, Tuple, TypeVar,
 
 from ..._typing import RawHeader
 from ..grammar import DIGITS, FIELD_VALUE, HOST, ORIGIN_REQUEST_LINE, PLAIN_REQUEST_LINE, TOKEN
-from ..head import CHUNKED, RequestHead, split_target
+from ..head import CHUNKED, HTTP_1_1, RequestHead, split_target
 
 INCOMPLETE = 0
 """The blank line has not arrived in the form the lane reads; the reader may still see an end."""
@@ -181,7 +181,7 @@ class HeadLane:
                 sender.section = section if len(octets) <= _MEMO_SECTION else None
         head = RequestHead()
         head.method, head.path, head.raw_path, head.query = line
-        head.version = "1.1"
+        head.version = HTTP_1_1
         head.authority = None
         head.headers = list(section.fields)
         head.body_length = section.body_length

@@ -21,7 +21,7 @@ from ..grammar import (
     HOST,
     REQUEST_LINE,
 )
-from ..head import CHUNKED, RequestHead, split_target
+from ..head import CHUNKED, HTTP_1_1, RequestHead, split_target
 from .lane import MAX_FIELDS
 
 MAX_TARGET = 65_534
@@ -91,7 +91,7 @@ def read_head(data: bytes, limit: int) -> RequestHead:
     if not isinstance(event, h11.Request):
         raise PeerError(400, "no request")
     head = RequestHead()
-    head.version = "1.0" if version_minor == 0 else "1.1"
+    head.version = "1.0" if version_minor == 0 else HTTP_1_1
     head.method = event.method.decode("ascii")
     head.headers = [(bytes(name), bytes(value)) for name, value in event.headers]
     _read_target(head, target)
@@ -197,11 +197,11 @@ def _read_fields(head: RequestHead, raw_lengths: int) -> None:
         head.keep_alive = b"close" not in options
     head.upgrade = None
     head.section = None
-    if b"upgrade" in options and head.version == "1.1":
+    if b"upgrade" in options and head.version == HTTP_1_1:
         count, value = _single(headers, b"upgrade")
         head.upgrade = value.lower() if count == 1 else None
     head.expects_continue = (
-        head.version == "1.1"
+        head.version == HTTP_1_1
         and head.body_length != 0
         and b"100-continue" in _tokens(headers, b"expect")
     )
