@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("_granian")
 
 _BATCH = 64  # sockets accepted before the listener is asked again
+_FEW = 16  # likewise where other workers accept too: whoever wakes first is not to take them all
 _STUCK = 0.02  # seconds in one turn after which a runtime gets no new sockets if another is free
 _LATE = 0.01  # seconds in one turn after which another worker should take who waits
 _GATHER = 0.001  # seconds in which connections gather while every runtime is busy
@@ -157,7 +158,11 @@ class Acceptor(threading.Thread):
         self._listen(True)
         try:
             while not self._stopping:
-                self._turn()
+                try:
+                    self._turn()
+                except Exception:  # a worker that accepts no more would look alive to everybody
+                    _log.exception("Accepting failed, and goes on in %s s", _PAUSE)
+                    time.sleep(_PAUSE)
             self._leave()
         finally:
             self._selector.close()
@@ -249,7 +254,7 @@ class Acceptor(threading.Thread):
             room = 1
         more = True
         accepted: List[Tuple[socket.socket, Any]] = []
-        for _ in range(min(room, _BATCH)):
+        for _ in range(min(room, _FEW if self._shared else _BATCH)):
             try:
                 accepted.append(accept())
             except (BlockingIOError, InterruptedError):

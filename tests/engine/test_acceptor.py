@@ -12,6 +12,7 @@ from granian.engine.acceptor import Acceptor
 from granian.engine.poller import create_poller
 from granian.engine.wakeup import Wakeup
 from tests.support.fakes import FakeClock
+from tests.support.servers import wait_until
 
 linux = pytest.mark.skipif(not hasattr(select, "epoll"), reason="needs epoll")
 
@@ -657,6 +658,32 @@ def test_what_waits_in_the_backlog_is_accepted_before_the_end(running):
 
 
 @linux
+def test_a_failure_of_ours_costs_a_moment_and_is_logged(running, monkeypatch, caplog):
+    monkeypatch.setattr(module, "_PAUSE", 0.001)
+    forget, failures = running.acceptor._forget_spoken, [MemoryError(), MemoryError()]
+
+    def fail():
+        if failures:
+            raise failures.pop()
+        forget()
+
+    monkeypatch.setattr(running.acceptor, "_forget_spoken", fail)
+    running.acceptor.start()
+    running.connect(1, b"x")
+    wait_until(lambda: len(running.newcomers) == 1 and not failures, what="a newcomer")
+    assert running.acceptor.is_alive()
+    assert caplog.text.count("Accepting failed") == 2
+
+
+def test_who_wakes_first_leaves_some_to_the_other_workers(door):
+    one = door(shared=True)
+    one.connect(module._FEW + 4, b"x")
+    one.turn()
+    assert len(one.newcomers) == module._FEW
+    one.turn()
+    assert len(one.newcomers) == module._FEW + 4
+
+
 def test_a_request_that_crosses_the_end_is_accepted(deferred, running, monkeypatch):
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
