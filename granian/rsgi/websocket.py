@@ -23,7 +23,7 @@ from typing import Any, Callable, Deque, List, Optional, Type, Union
 from .._typing import Message
 from .._waiter import Waiter, new_waiter
 from ..log import logger
-from .errors import ProtocolError
+from .errors import ProtocolClosed, ProtocolError
 from .http import Target, _fail, _octets
 from .scope import WebsocketScope
 
@@ -237,7 +237,10 @@ class WebsocketProtocol:
             failed = True
             if isinstance(error, GeneratorExit):
                 raise
-            if self._phase < LEFT or not isinstance(error, asyncio.CancelledError):
+            # Nothing of the application's went wrong if it just does not survive the end.
+            if self._phase < LEFT or not isinstance(
+                error, (asyncio.CancelledError, ProtocolClosed)
+            ):
                 logger.error("Application callable raised an exception", exc_info=error)
         if self._phase == CONNECTING:
             self._refuse(500 if failed else 403)

@@ -284,6 +284,19 @@ def test_what_the_application_leaves_open(loop, caplog, step, error):
     assert len(caplog.records) == (error is not None)
 
 
+def test_an_application_that_is_told_of_the_end_and_lets_it_pass_is_no_error(loop, caplog):
+    async def play(scope, protocol):
+        transport = await protocol.accept()
+        await transport.receive()
+        await transport.receive()
+
+    with caplog.at_level(logging.ERROR, "_granian"):
+        stage = Stage(loop, application=play)
+        stage.protocol.on_close(1012, "", False)
+        stage.finish()
+    assert caplog.records == []
+
+
 def test_refused_fields_are_the_applications_error(stage):
     stage.channel.refuse = "illegal"
     with pytest.raises(AppError):
