@@ -268,6 +268,7 @@ class SharedPoller(Poller):
             return  # it has closed
         for fd, event in events:
             lender.serve(fd, event)
+        lender.send_gathered()  # its own leader may not come back for long
 
     def collect(self, seconds: Optional[float], batch: int = _BATCH) -> Events:
         """Wait for readiness and return it; also ends what has expired."""

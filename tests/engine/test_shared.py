@@ -515,6 +515,10 @@ def test_a_borrowed_poller_is_served_until_it_is_given_back(turns):
     lender.turn()
     assert guest.calls[1:] == [("readable", b"more")]
     turns.poller.borrow(lender.poller)
+    guest.during = gathering
+    guest.far.send(b"ask")
+    turns.turn()
+    assert guest.far.recv(100) == b"answer"
     lender.close()
     turns.turn()
     turns.poller.borrow(lender.poller)  # it has closed
