@@ -109,6 +109,7 @@ class Guard(Extension):
         self.fragments += 1
         if not fin or not self.compressed:
             return None
+        self.compressed = False  # a continuation of nothing is wsproto's to refuse
         return self._inflated(b"", True)
 
     def _inflated(self, data: bytes, last: bool) -> Union[bytes, CloseReason]:

@@ -218,6 +218,14 @@ def test_compressed_messages_that_fail_the_connection(lane, payload, code):
     assert replies(session) == [(0x88, code.to_bytes(2, "big"))]
 
 
+@pytest.mark.parametrize("lane", [read_frame, decline])
+def test_a_continuation_of_nothing_is_no_part_of_the_compressed_message_before(lane):
+    empty, stray = frame(TEXT, b"", rsv=4), frame(CONTINUATION, b"\x01")
+    session, taken = fed(empty + stray, deflate=Deflate(), lane=lane)
+    assert taken == [""]
+    assert session.close_code == 1002
+
+
 def test_one_context_for_messages_whole_and_fragmented():
     client = zlib.compressobj(9, zlib.DEFLATED, -12)
     words = os.urandom(300)
