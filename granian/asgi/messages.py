@@ -4,12 +4,12 @@ from typing import Any, Dict
 
 Message = Dict[str, Any]
 
-EXTENSIONS: Dict[str, Any] = {
-    "http.response.pathsend": {},
-    "http.response.trailers": {},
-    "http.response.early_hint": {},
-    "websocket.http.response": {},
-}
+EXTENSIONS = (
+    "http.response.pathsend",
+    "http.response.trailers",
+    "http.response.early_hint",
+    "websocket.http.response",
+)
 
 
 def unsupported() -> RuntimeError:

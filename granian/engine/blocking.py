@@ -196,7 +196,7 @@ class BlockingStream:
                 raise ConnectionAbortedError("the stream has ended")
 
     def _post(self, call: Callable[[], None]) -> None:
-        self._runtime.post_to(self._stream, call)
+        self._runtime.post_to(self._stream.session.owner, call)
 
     def _call(self, verb: Callable[..., Any], *args: Any) -> Any:
         """Have the connection's thread do something and wait for what comes of it."""

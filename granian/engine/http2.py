@@ -51,11 +51,6 @@ class Http2Stream(Stream):
     context: Any
     _file: Tuple[int, int, int]
 
-    @property
-    def sock(self) -> Any:
-        """The connection's socket: what visits follow (``Runtime.post_to``)."""
-        return self.session.owner.sock
-
     # what an interface asks of a peer
 
     @property

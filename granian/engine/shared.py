@@ -353,7 +353,7 @@ class SharedPoller(Poller):
             connection.on_hangup()
 
     def _serve_other(self, fd: int) -> None:
-        """Serve the wake-up or a newcomer; mute a connection that is in work."""
+        """Serve the wake-up, a borrowed poller or a newcomer; mute a connection in work."""
         wakeup = self._wakeup
         if wakeup is not None and fd == wakeup.fd:
             wakeup.on_readable()

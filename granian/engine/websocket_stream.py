@@ -151,11 +151,6 @@ class WebsocketStream:
         """Tell that nothing sent can reach the peer any more."""
         return self._stream.closed
 
-    @property
-    def sock(self) -> Any:
-        """See ``Http2Stream.sock``."""
-        return self._connection.sock
-
     # what the stream calls
 
     def on_body(self, data: bytes, last: bool) -> None:  # hot
@@ -227,7 +222,7 @@ class WebsocketStream:
         """Go on in a turn of its own: not on the application's stack, and after others."""
         if not self._continuing:
             self._continuing = True
-            self._connection.runtime.post_to(self._connection, self._continue)
+            self._connection.runtime.post(self._continue)
 
     def _continue(self) -> None:
         self._continuing = False

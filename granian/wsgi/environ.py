@@ -76,7 +76,8 @@ class EnvironTemplate:
         environ = template.copy()
         path = head.path
         if not path.isascii():
-            # PEP 3333: native strings hold octets, decoded as latin-1 whatever they mean.
+            # PEP 3333: native strings hold octets, decoded as latin-1 whatever they mean. Spelt so
+            # that the literal looks like a name: see ``wire.head.HTTP_1_1``.
             path = unquote_to_bytes(head.raw_path).decode("latin1")
         if self._prefix:
             path = self._cut_prefix(environ, path)

@@ -657,7 +657,6 @@ def test_what_waits_in_the_backlog_is_accepted_before_the_end(running):
     assert newcomer.sock.fileno() >= 0, "it has spoken: the runtime will serve it"
 
 
-@linux
 def test_a_failure_of_ours_costs_a_moment_and_is_logged(running, monkeypatch, caplog):
     monkeypatch.setattr(module, "_PAUSE", 0.001)
     forget, failures = running.acceptor._forget_spoken, [MemoryError()]
@@ -686,6 +685,7 @@ def test_who_wakes_first_leaves_some_to_the_other_workers(door):
     assert len(one.newcomers) == module._FEW + 4
 
 
+@linux
 def test_a_request_that_crosses_the_end_is_accepted(deferred, running, monkeypatch):
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)

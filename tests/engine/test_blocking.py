@@ -155,6 +155,16 @@ def test_a_waiting_writer_hears_of_a_reset():
     assert isinstance(blocking.done[0], ConnectionError)
 
 
+def test_the_crews_of_a_worker_lend_the_same_threads_to_streams():
+    runtime = ScriptedRuntime(plan=WorkerPlan(blocking_threads=2))
+    begin_blocking(runtime)
+    threads = runtime.engine.stream_threads
+    sibling = ScriptedRuntime(plan=runtime.plan)
+    sibling.engine = runtime.engine
+    begin_blocking(sibling)
+    assert runtime.engine.stream_threads is threads is not None
+
+
 def test_one_blocked_stream_does_not_stop_the_others():
     release = threading.Event()
 

@@ -3,11 +3,13 @@
 import threading
 import time
 from collections import deque
+from types import SimpleNamespace
 
 import pytest
 
 from granian.engine import threads
-from granian.engine.threads import Allowance, Crew
+from granian.engine.threads import Allowance, Crew, create_blocking_runtimes
+from granian.plan import WorkerPlan
 from tests.support.servers import wait_until
 
 
@@ -327,7 +329,8 @@ def test_what_was_collected_is_left_to_whoever_borrows(siblings):
     one.ready(1, 2)
     one.wait_begun(1)
     wait_until(lambda: other.poller.borrowed == [one.poller], what="a crew that lends its poller")
-    assert one.crew.waiting == 0
+    wait_until(lambda: one.crew.waiting == 0, what="nothing kept")
+    assert one.begun == [1]
 
 
 def test_a_crew_that_stops_takes_its_poller_back(siblings):
@@ -404,3 +407,28 @@ def test_answers_wait_for_each_other_only_while_calls_are_quick(shift):
     one.ready(3, 4)
     one.wait_served(4)
     assert (seen[3], seen[4]) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("gil", "epoll", "processors", "limit", "crews"),
+    [
+        (True, True, 8, 16, 1),
+        (False, False, 8, 16, 1),
+        (False, True, 8, 16, 8),
+        (False, True, 8, 3, 3),
+        (False, True, 1, 16, 1),
+    ],
+)
+def test_a_crew_for_each_processor_where_there_is_no_gil(
+    monkeypatch, gil, epoll, processors, limit, crews
+):
+    monkeypatch.setattr(threads, "gil_enabled", lambda: gil)
+    monkeypatch.setattr(threads, "HAS_EPOLL", epoll)
+    plan = WorkerPlan(interface="wsgi", processors=processors, blocking_threads=limit)
+    made = create_blocking_runtimes(SimpleNamespace(plan=plan))
+    assert len(made) == crews
+    for one in made:
+        assert len(one.crew.siblings) == crews - 1
+        assert one.crew not in one.crew.siblings
+        one.poller.close()
+        one._wakeup.close()

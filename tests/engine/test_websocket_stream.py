@@ -74,7 +74,7 @@ class Tunnel:
             plan=WorkerPlan(interface="asgi", websocket=plan or WebsocketPlan()),
             state=SERVING,
             application=self,
-            post_to=lambda _, call: self.posted.append(call),
+            post=self.posted.append,
             log_refusal=lambda connection, error: self.refused.append(error.status),
         )
         self.connection = SimpleNamespace(
@@ -83,7 +83,6 @@ class Tunnel:
             scheme="https",
             tls={},
             loop=None,
-            sock=None,
             expect=lambda seconds: seconds,  # it is zero o'clock
             context="context",
             runtime=self.runtime,
