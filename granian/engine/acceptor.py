@@ -124,6 +124,7 @@ class Acceptor(threading.Thread):
         self._selector = selectors.DefaultSelector()
         self._stopping = False
         self._grace = 0.0
+        self._followed = False
         self._listening = False
         self._resume_at = 0.0
         self._ask_at = 0.0
@@ -134,9 +135,15 @@ class Acceptor(threading.Thread):
 
     # any thread
 
-    def stop(self, grace: float = 0.0) -> None:
-        """Accept nothing more; the thread ends, ``grace`` seconds later if somebody is silent."""
+    def stop(self, grace: float = 0.0, followed: bool = False) -> None:
+        """Accept nothing more; the thread ends, ``grace`` seconds later if somebody is silent.
+
+        Args:
+            grace: Seconds for those who were accepted and have said nothing.
+            followed: Another worker has the same listeners, and what waits there is left to it.
+        """
         self._grace = grace
+        self._followed = followed
         self._stopping = True
         self._wakeup.post(_nothing)
 
@@ -173,7 +180,7 @@ class Acceptor(threading.Thread):
 
     def _leave(self) -> None:
         """Let go of the listeners, then of those who were accepted and have said nothing."""
-        if self._listening:
+        if self._listening and not self._followed:
             # What waits in the backlog may have been sent already, and is lost with the socket.
             end = time.monotonic() + _CROSSING
             while time.monotonic() < end:

@@ -420,9 +420,9 @@ class Engine:
 
         Args:
             grace: Seconds an idle connection may use to send one more request, answered as its
-                last.
+                last; given where another worker goes on with the same listeners.
         """
-        self.acceptor.stop(max(grace, _MOMENT))
+        self.acceptor.stop(max(grace, _MOMENT), followed=grace > 0.0)
         for runtime in self.runtimes:
             runtime.post(lambda runtime=runtime: runtime.drain(grace))  # type: ignore[misc]
 

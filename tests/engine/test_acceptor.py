@@ -657,6 +657,17 @@ def test_what_waits_in_the_backlog_is_accepted_before_the_end(running):
     assert newcomer.sock.fileno() >= 0, "it has spoken: the runtime will serve it"
 
 
+def test_what_waits_in_the_backlog_is_left_to_the_worker_that_follows(running):
+    client = running.connect(data=b"x")
+    running.acceptor._listen(True)
+    running.acceptor.stop(0.5, followed=True)
+    running.acceptor._leave()
+    assert running.newcomers == []
+    sock, address = running.listener.accept()
+    assert address == client.getsockname()
+    sock.close()
+
+
 def test_a_failure_of_ours_costs_a_moment_and_is_logged(running, monkeypatch, caplog):
     monkeypatch.setattr(module, "_PAUSE", 0.001)
     forget, failures = running.acceptor._forget_spoken, [MemoryError()]
