@@ -10,18 +10,13 @@ RFC 6455 sections 5.2, 5.3 and 5.6. Owner thread only.
 from typing import Optional, Tuple, Union
 
 from ..._typing import Message
-
-TABLES = [bytes(octet ^ key for octet in range(256)) for key in range(256)]
-"""``TABLES[key][octet]`` is the octet unmasked; 64 KiB, shared."""
+from .mask import unmask
 
 REPEATED = [sum(1 << 32 * i for i in range((size + 3) // 4)) for size in range(126)]
 """``REPEATED[size]`` times a key of four octets is the key as often as ``size`` octets need it."""
 
 SIZED = [(1 << 8 * size) - 1 for size in range(126)]
 """``SIZED[size]`` cuts a long integer to so many octets."""
-
-WIDE = 1024
-"""Octets from which four table passes cost less than one long integer."""
 
 HELD = 65_536
 """Octets of a binary frame waited for; longer ones are streamed through wsproto."""
@@ -32,21 +27,6 @@ DECLINED = 1
 _from_octets = int.from_bytes
 
 FrameResult = Union[Tuple[Message, int], int]
-
-
-def unmask(data: bytes, start: int, end: int, key: bytes) -> bytes:
-    """Return ``data[start:end]`` unmasked with the four octets of ``key`` (section 5.3)."""
-    size = end - start
-    if size < WIDE:
-        mask = int.from_bytes((key * (size // 4 + 1))[:size], "little")
-        return (int.from_bytes(data[start:end], "little") ^ mask).to_bytes(size, "little")
-    # A bytearray translates quicker than bytes, which look whether anything changed.
-    octets = bytearray(memoryview(data)[start:end])
-    octets[::4] = octets[::4].translate(TABLES[key[0]])
-    octets[1::4] = octets[1::4].translate(TABLES[key[1]])
-    octets[2::4] = octets[2::4].translate(TABLES[key[2]])
-    octets[3::4] = octets[3::4].translate(TABLES[key[3]])
-    return bytes(octets)
 
 
 def read_frame(data: bytes, at: int, limit: int) -> FrameResult:  # hot
