@@ -99,6 +99,7 @@ def create_application(
         from ..tally import TalliedApplication
 
         application = TalliedApplication(application)
+    application = runtime.reach(application)
     if plan.static is not None and plan.static.mounts:
         application = _with_static_files(application, runtime, plan.static, line)
     if plan.health_path is not None:

@@ -15,8 +15,6 @@ from .deadlines import NEVER
 from .poller import READ, WRITE, Newcomer
 
 if TYPE_CHECKING:
-    import asyncio
-
     from .runtime import Runtime
 
 HIGH_WATER = 65_536
@@ -61,7 +59,6 @@ class Connection:
         "fd",
         "gathered",
         "handler",
-        "loop",
         "out_size",
         "phase",
         "poller",
@@ -85,7 +82,6 @@ class Connection:
         self.send_octets = sock.send
         self.runtime = runtime
         self.poller = runtime.poller
-        self.loop: Optional[asyncio.AbstractEventLoop] = runtime.loop
         self.tls: Optional[Any] = getattr(sock, "facts", None)
         self.scheme = "http" if self.tls is None else "https"
         self.client = newcomer.client

@@ -30,8 +30,6 @@ from .connection import HIGH_WATER, Connection
 from .poller import READ, Newcomer
 
 if TYPE_CHECKING:
-    import asyncio
-
     from .runtime import Runtime
     from .websocket_stream import WebsocketStream
 
@@ -71,10 +69,9 @@ class Http2Stream(Stream):
         return server
 
     @property
-    def loop(self) -> "Optional[asyncio.AbstractEventLoop]":
-        """The loop of the thread, where there is one."""
-        loop: Optional[asyncio.AbstractEventLoop] = self.session.owner.loop
-        return loop
+    def sock(self) -> Any:
+        """The connection's socket: what visits follow (``Runtime.visit``)."""
+        return self.session.owner.sock
 
     @property
     def tls(self) -> Optional[Any]:  # the ASGI extension's dictionary
@@ -200,13 +197,14 @@ def _prepare(runtime: "Runtime") -> Lexicon:
 class Http2Connection(Connection):
     """A connection that speaks HTTP/2."""
 
-    __slots__ = ("_moved_at", "begin", "counters", "session", "websockets")
+    __slots__ = ("_moved_at", "begin", "call_soon", "counters", "session", "websockets")
 
     def __init__(self, newcomer: Newcomer, runtime: "Runtime") -> None:
         super().__init__(newcomer, runtime)
         self.phase = SERVING
         lexicon = runtime.lexicon or _prepare(runtime)
         self.begin = runtime.stream_begin
+        self.call_soon = runtime.call_soon
         self.counters = runtime.counters
         self._moved_at = self.poller.now
         self.websockets: Set[WebsocketStream] = set()
@@ -259,10 +257,10 @@ class Http2Connection(Connection):
 
     def schedule(self) -> None:
         """Flush after this turn: other streams may have something to send by then."""
-        if self.loop is None:
+        if self.call_soon is None:
             self.runtime.post_to(self, self.flush)
         else:
-            self.loop.call_soon(self.flush)
+            self.call_soon(self.flush)
 
     def flush(self) -> None:  # hot
         """Send what the streams have queued, as far as the transport has room."""

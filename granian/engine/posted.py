@@ -1,16 +1,17 @@
-"""Exchanges whose application lives on another thread: the ``runtime`` mode of async interfaces.
+"""Exchanges begun by another thread than the application's: the ``runtime`` mode, see ``hosted``.
 
-A worker in this mode has one application loop, on its first runtime, which also serves
-connections of its own. The further runtimes do I/O and protocol only. Each of their exchanges is
-a ``PostedExchange``: to the connection it is the Handler, to the application the Responder, and
-it posts what one asks of the other. Neither side can tell. What an application must not send is
-refused on its own thread; a wrong length is found on the other, and logged.
+Each is a ``PostedExchange``: to the connection it is the Handler, to the application the
+Responder. What the connection tells is posted to the application's thread. What the application
+asks for is done by its own thread where nobody owns the connection just then, else by who does,
+when it lets go. Neither side can tell. What an application must not send is refused when it is
+asked for; a wrong length is found by the connection, and logged.
 """
 
 import logging
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Tuple
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Set, Tuple
 
 from .._typing import Message
 from ..errors import AppError
@@ -18,16 +19,19 @@ from ..wire.head import RequestHead
 from ..wire.waist import Fields
 from ..wire.websocket.session import is_sendable
 from .connection import HIGH_WATER
-from .runtime import Runtime
 
 if TYPE_CHECKING:
-    from .runtime import Engine
+    from .runtime import Runtime
 
 _log = logging.getLogger("_granian")
 
 
 class PostedExchange:
-    """Handler of a connection on one thread, Responder of an application on another.
+    """Handler of a connection that any thread may own, Responder of an application on one.
+
+    Args:
+        below: The connection's side, with the connection's ``sock``.
+        runtime: Whose connection it is, and whose thread is the application's.
 
     Attributes:
         handler: The application's side, set by its ``begin``.
@@ -37,34 +41,30 @@ class PostedExchange:
     __slots__ = (
         "_below",
         "_blocked",
-        "_host",
-        "_io",
         "_posted",
+        "_runtime",
         "_taken",
         "_waiting",
         "client",
         "closed",
         "context",
         "handler",
-        "loop",
         "scheme",
         "server",
         "tls",
     )
 
-    def __init__(self, below: Any, io: Runtime, host: Runtime) -> None:
+    def __init__(self, below: Any, runtime: "Runtime") -> None:
         self._below = below
-        self._io = io
-        self._host = host
+        self._runtime = runtime
         self._posted = 0  # octets sent by the application, and those that the connection took:
-        self._taken = 0  # each counted by one thread
+        self._taken = 0  # each counted by one side
         self._blocked = False
         self._waiting = False
         self.client = below.client
         self.closed = False
         self.context = below.context
         self.handler: Any = None
-        self.loop = host.loop
         self.scheme = below.scheme
         self.server = below.server
         self.tls = below.tls
@@ -81,10 +81,10 @@ class PostedExchange:
     ) -> None:
         """See ``waist.Responder.respond_file``."""
         fields = tuple(headers)
-        length = self._host.writer.read_fields(status, fields).length
+        length = self._runtime.writer.read_fields(status, fields).length
         if length is not None and length != count:
             raise AppError("content-length is not the number of octets of the file")
-        self._io.post(partial(self._send_file, status, fields, descriptor, offset, count))
+        self._visit(partial(self._send_file, status, fields, descriptor, offset, count))
 
     def start(self, status: int, headers: Fields, data: bytes = b"") -> bool:
         """See ``waist.Responder.start``."""
@@ -114,15 +114,18 @@ class PostedExchange:
 
     def _checked(self, status: int, headers: Fields) -> Tuple[Tuple[bytes, bytes], ...]:
         fields = tuple(headers)
-        self._host.writer.read_fields(status, fields)
+        self._runtime.writer.read_fields(status, fields)
         return fields
 
     def _down(self, verb: Callable[..., Any], *args: Any) -> None:
-        self._io.post(partial(self._do, verb, args))
+        self._visit(partial(self._do, verb, args))
+
+    def _visit(self, call: Callable[[], None]) -> None:
+        self._runtime.visit(self._below, lambda _: call())
 
     def _send(self, verb: Callable[..., bool], size: int, *args: Any) -> bool:
         self._posted += size
-        self._io.post(partial(self._do_send, verb, size, args))
+        self._visit(partial(self._do_send, verb, size, args))
         # In this order: whoever makes room after the next line sees that somebody waits for it.
         self._waiting = True
         if self._is_full():
@@ -143,7 +146,7 @@ class PostedExchange:
         self.closed = closed
         self.handler.on_disconnect()
 
-    # the connection's thread
+    # who owns the connection
 
     def _do(self, verb: Callable[..., Any], args: Tuple[Any, ...]) -> Any:
         """Do what was posted, unless its exchange is over: the responder may serve the next."""
@@ -171,11 +174,11 @@ class PostedExchange:
     def _tell_room(self) -> None:
         if self._waiting and not self._is_full():
             self._waiting = False
-            self._host.post(self._tell_writable)
+            self._runtime.post(self._tell_writable)
 
     def on_body(self, data: bytes, last: bool) -> None:
         """See ``waist.Handler.on_body``."""
-        self._host.post(partial(self._tell_body, data, last))
+        self._runtime.post(partial(self._tell_body, data, last))
 
     def on_writable(self) -> None:
         """See ``waist.Handler.on_writable``."""
@@ -184,7 +187,7 @@ class PostedExchange:
 
     def on_disconnect(self) -> None:
         """See ``waist.Handler.on_disconnect``."""
-        self._host.post(partial(self._tell_disconnect, self._below.closed))
+        self._runtime.post(partial(self._tell_disconnect, self._below.closed))
 
 
 class PostedChannel(PostedExchange):
@@ -223,66 +226,58 @@ class PostedChannel(PostedExchange):
         self.closed = True
         self.handler.on_close(code, reason, left)
 
-    # the connection's thread
+    # who owns the connection
 
     def on_message(self, message: Message) -> None:
         """See ``waist.SocketHandler.on_message``."""
-        self._host.post(partial(self._tell_message, message))
+        self._runtime.post(partial(self._tell_message, message))
 
     def on_close(self, code: int, reason: str, left: bool) -> None:
         """See ``waist.SocketHandler.on_close``."""
-        self._host.post(partial(self._tell_close, code, reason, left))
+        self._runtime.post(partial(self._tell_close, code, reason, left))
 
 
-class PostedApplication:
-    """The ``waist.Application`` of a runtime without a loop: another runtime's, by post."""
+class HostedApplication:
+    """The ``waist.Application`` of a runtime whose loop is the thread that makes this.
 
-    def __init__(self, io: Runtime, host: Runtime) -> None:
-        self._io = io
-        self._host = host
-        self._application = host.application
-        self.connect = host.application.connect
+    What that thread begins is the application's own exchange; what another does is posted.
+
+    Args:
+        application: Of that thread.
+        runtime: Whose connections begin exchanges here.
+        begun: Gets the sockets of those on which that thread has begun any.
+    """
+
+    def __init__(self, application: Any, runtime: "Runtime", begun: Set[Any]) -> None:
+        self._application = application
+        self._begin = application.begin
+        self._begun = begun
+        self._host = get_ident()
+        self._runtime = runtime
+        self.connect = application.connect
 
     def disconnect(self, context: Any) -> None:
         """See ``waist.Application.disconnect``."""
-        self._host.post(partial(self._application.disconnect, context))
+        if get_ident() == self._host:
+            self._application.disconnect(context)
+        else:
+            self._runtime.post(partial(self._application.disconnect, context))
 
-    def begin(self, responder: Any, head: RequestHead, body: bytes, complete: bool) -> None:
+    def begin(self, responder: Any, head: RequestHead, body: bytes, complete: bool) -> None:  # hot
         """See ``waist.Application.begin``."""
-        exchange = responder.handler = PostedExchange(responder, self._io, self._host)
-        self._host.post(partial(self._application.begin, exchange, head, body, complete))
+        if get_ident() == self._host:
+            self._begun.add(responder.sock)
+            self._begin(responder, head, body, complete)
+            return
+        exchange = responder.handler = PostedExchange(responder, self._runtime)
+        self._runtime.post(partial(self._begin, exchange, head, body, complete))
 
     def begin_websocket(self, channel: Any, head: RequestHead, subprotocols: Sequence[str]) -> None:
         """See ``waist.Application.begin_websocket``."""
-        posted = channel.handler = PostedChannel(channel, self._io, self._host)
-        self._host.post(partial(self._application.begin_websocket, posted, head, subprotocols))
-
-
-class IoRuntime(Runtime):
-    """A runtime that serves connections for the application of the first one."""
-
-    def __init__(self, engine: "Engine", index: int, host: Runtime) -> None:
-        super().__init__(engine, index)
-        self._host = host
-
-    def _run_loop(self) -> None:
-        host = self._host
-        host.started.wait()
-        if host.failure is None and not host.stopped:
-            self.application = PostedApplication(self, host)
-            self._begin_serving()
-            self._serve_blocking()
-
-    def _run(self) -> None:
-        try:
-            super()._run()
-        finally:
-            self._host.post(self._host.end_when_empty)
-
-
-def create_runtimes(engine: "Engine", count: int) -> List[Runtime]:
-    """Make one runtime with the application's loop and others that post to it."""
-    host = Runtime(engine, 0)
-    guests = [IoRuntime(engine, index, host) for index in range(1, count)]
-    host.guests = guests
-    return [host, *guests]
+        begin = self._application.begin_websocket
+        if get_ident() == self._host:
+            self._begun.add(channel.sock)
+            begin(channel, head, subprotocols)
+            return
+        posted = channel.handler = PostedChannel(channel, self._runtime)
+        self._runtime.post(partial(begin, posted, head, subprotocols))

@@ -76,10 +76,11 @@ class Runtime:
 
     Attributes:
         application: The interface around the target (``waist.Application``).
-        guests: Runtimes whose exchanges are posted to this one's application.
         lane: Reads heads; its memos are this thread's.
         writer: Renders heads; likewise.
         linger_time: Seconds that a half-closed connection waits for the peer's end.
+        call_soon: Runs a call in the loop's next turn; None where connections have no loop, or are
+            not always its thread's.
         lexicon, stream_begin: What HTTP/2 connections share, once there is one.
     """
 
@@ -91,6 +92,7 @@ class Runtime:
         self.linger_time = LINGER_TIME
         self.counters = Counters()
         self.loop: Optional[asyncio.AbstractEventLoop] = None
+        self.call_soon: Optional[Callable[[Callable[[], None]], Any]] = None
         self.tasks: Optional[Tasks] = None
         self.meter: Optional[DurationMeter] = None
         self.lane = HeadLane(self.plan.http1.buffer_size)
@@ -100,18 +102,21 @@ class Runtime:
         self._greet: Callable[[Newcomer, Runtime], Connection]
         self.application: Any = None
         self.poller = self._create_poller()
+        self._selector = self.poller
         self._wakeup = Wakeup()
-        self.poller.adopt(self._wakeup)
+        self._adopt_wakeup()
         self.thread = threading.Thread(
             target=self._run, name=f"granian-runtime-{index + 1}", daemon=True
         )
         self.started = threading.Event()
         self.failure: Optional[BaseException] = None
-        self.guests: Sequence[Runtime] = ()
         self._drain_at_start = False
 
     def _create_poller(self) -> Poller:
         return create_poller(self._welcome, self._on_second)
+
+    def _adopt_wakeup(self) -> None:
+        self.poller.adopt(self._wakeup)
 
     # any thread
 
@@ -135,6 +140,10 @@ class Runtime:
         action(connection)
 
     # the runtime's thread
+
+    def reach(self, application: Any) -> Any:
+        """Return the ``waist.Application`` that this runtime's connections begin exchanges with."""
+        return application
 
     def _run(self) -> None:
         try:
@@ -180,7 +189,8 @@ class Runtime:
         from .bridge import create_loop
         from .tasks import create_tasks
 
-        loop = self.loop = create_loop(self.plan.loop, self.poller)
+        loop = self.loop = create_loop(self.plan.loop, self._selector)
+        self.call_soon = loop.call_soon
         self.tasks = create_tasks(loop, self.plan.step_coroutines)
         lifecycle = create_lifecycle(self.engine.target, self)
         try:
@@ -265,7 +275,7 @@ class Runtime:
         return [
             connection
             for connection in list(self.poller.connections.values())
-            if connection is not self._wakeup
+            if not isinstance(connection, Wakeup)
         ]
 
     def shed_idle(self) -> None:
@@ -293,8 +303,6 @@ class Runtime:
             return
         if len(self.poller.connections) > 1 or self.poller.newcomers:
             return
-        if not all(guest.stopped for guest in self.guests):
-            return  # each will call again when it has ended
         pending = self.tasks.pending if self.tasks is not None else None
         if pending:
             for task in list(pending):
@@ -378,9 +386,9 @@ class Engine:
 
                 return create_blocking_runtimes(self)
         elif self.plan.runtime_mode == "mt" and self.plan.runtime_threads > 1:
-            from .posted import create_runtimes
+            from .hosted import create_hosted_runtimes
 
-            return create_runtimes(self, self.plan.runtime_threads)
+            return create_hosted_runtimes(self, self.plan.runtime_threads)
         return [Runtime(self, index) for index in range(count)]
 
     def start(self) -> None:

@@ -88,7 +88,10 @@ class SharedPoller(Poller):
     Attributes:
         armed: Descriptor to a connection that nobody owns. One whose answer was gathered is not
             among them until it is sent: to take it from those that wait is to own it.
+        shelve: Chooses where a connection that is let go of waits, if not in ``armed``.
     """
+
+    shelve: Optional[Callable[[Any], Dict[int, Any]]] = None
 
     def __init__(
         self,
@@ -207,17 +210,18 @@ class SharedPoller(Poller):
                 # By a visitor, or by what has taken its place: nobody else knows of it.
                 current.send_gathered()
                 continue
-            mask = IN if current.events == READ else _mask_of(current.events)
+            mask = IN if current.events == READ else mask_of(current.events)
             if mask != IN or fd in self._masks:
                 self._set_mask(fd, mask)
-            self.armed[fd] = current
+            shelf = self.armed if self.shelve is None else self.shelve(current)
+            shelf[fd] = current
             if fd in self._muted:
                 self._unmute(fd)
             if not self._visits or current.sock not in self._visits:
                 return
             # After the arming: who comes later finds the connection armed, and takes it.
             try:
-                current = self.armed.pop(fd)
+                current = shelf.pop(fd)
             except KeyError:
                 return  # owned again; that owner will see to it
             self._run_visits(current.sock, current)
@@ -305,8 +309,9 @@ class SharedPoller(Poller):
         try:
             connection = self.armed.pop(fd)
         except KeyError:
-            self._serve_other(fd)
-            return
+            connection = self._serve_other(fd)
+            if connection is None:
+                return
         since = self.now
         try:
             if event == IN:
@@ -352,20 +357,24 @@ class SharedPoller(Poller):
         elif event & (ERR | HUP | RDHUP) and _has_hung_up(connection.fd):
             connection.on_hangup()
 
-    def _serve_other(self, fd: int) -> None:
-        """Serve the wake-up, a borrowed poller or a newcomer; mute a connection in work."""
+    def _serve_other(self, fd: int) -> Any:
+        """Serve the wake-up, a borrowed poller or a newcomer; mute a connection in work.
+
+        Returns:
+            A connection that this thread may serve all the same; None here.
+        """
         wakeup = self._wakeup
         if wakeup is not None and fd == wakeup.fd:
             wakeup.on_readable()
-            return
+            return None
         if fd in self._borrowed:
             self._serve_borrowed(self._borrowed[fd])
-            return
+            return None
         try:
             newcomer = self.newcomers.pop(fd)
         except KeyError:
             self._mute(fd)
-            return
+            return None
         try:
             self._put_back(self.welcome(newcomer), fd)
         except Exception as error:
@@ -373,6 +382,7 @@ class SharedPoller(Poller):
             self._unwatch(fd)
             self.connections.pop(fd, None)
             newcomer.sock.close()
+        return None
 
     # Between a connection's entry in ``armed`` and the call that tells the kernel, somebody else
     # may own it, change what it watches, tell the kernel and let go: that call comes too late
@@ -381,7 +391,7 @@ class SharedPoller(Poller):
     def _watched(self, fd: int) -> Optional[int]:
         """Return what is to be reported of a descriptor; None while it is owned."""
         try:
-            return _mask_of(self.armed[fd].events)
+            return mask_of(self.armed[fd].events)
         except KeyError:
             return IN if fd in self.newcomers else None
 
@@ -406,7 +416,7 @@ class SharedPoller(Poller):
     # the interest list
 
     def _watch_new(self, fd: int, events: int) -> None:
-        self._interest.register(fd, _mask_of(events))
+        self._interest.register(fd, mask_of(events))
 
     def _unwatch(self, fd: int) -> None:
         try:
@@ -428,6 +438,10 @@ class SharedPoller(Poller):
         except (OSError, ValueError, KeyError):
             return False  # closed meanwhile
         return True
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable while anything here is ready."""
+        return int(self._interest.fileno())
 
     def close(self) -> None:
         """Release the kernel's interest list."""
@@ -468,6 +482,9 @@ class _InterestList:
             for key, events in ready
         ]
 
+    def fileno(self) -> int:
+        return int(self._selector.fileno())
+
     def close(self) -> None:
         self._selector.close()
 
@@ -481,7 +498,8 @@ def _has_hung_up(fd: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _mask_of(events: int) -> int:
+def mask_of(events: int) -> int:
+    """Return what the interest list is asked for, from what a connection watches."""
     # ERRORS has the value of ERR, which is reported whether or not it is asked for.
     return (events & (READ | ERRORS)) | (OUT if events & WRITE else 0) or RDHUP
 

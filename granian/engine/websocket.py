@@ -237,7 +237,7 @@ class WebsocketConnection(Connection):
         """Go on in a turn of its own: not on the application's stack, and after others."""
         if not self._continuing:
             self._continuing = True
-            self.runtime.post(self._continue)
+            self.runtime.post_to(self, self._continue)
 
     def _continue(self) -> None:
         self._continuing = False
@@ -292,7 +292,7 @@ class WebsocketConnection(Connection):
         self.phase = CLOSING
         self.transmit(self.session.encode_close(code, reason))
         if self._hung_up:
-            self.runtime.post(self._vanish)
+            self.runtime.post_to(self, self._vanish)
         elif not self.closed:
             self.resume()
             self.watch(self.events | READ)
@@ -384,7 +384,7 @@ class WebsocketConnection(Connection):
         if self.phase == OPEN and (self._paused or self._continuing):
             self._hung_up = True
         elif self.phase != OFFERED:
-            self.runtime.post(self._vanish)
+            self.runtime.post_to(self, self._vanish)
 
     def _vanish(self) -> None:
         """Close and tell: the transport is lost, or all that it brought has been delivered."""

@@ -71,7 +71,6 @@ class WebsocketStream:
         "context",
         "due",
         "handler",
-        "loop",
         "phase",
         "scheme",
         "server",
@@ -84,7 +83,6 @@ class WebsocketStream:
         self.server = connection.server
         self.scheme = connection.scheme
         self.tls = connection.tls
-        self.loop: Any = connection.loop
         self.context = connection.context
         self.handler: Any = None
         self.phase = OFFERED
@@ -145,6 +143,11 @@ class WebsocketStream:
     def abort(self) -> None:
         """See ``waist.Responder.abort``."""
         self._stream.abort()
+
+    @property
+    def sock(self) -> Any:
+        """See ``Http2Stream.sock``."""
+        return self._connection.sock
 
     @property
     def closed(self) -> bool:
@@ -222,7 +225,7 @@ class WebsocketStream:
         """Go on in a turn of its own: not on the application's stack, and after others."""
         if not self._continuing:
             self._continuing = True
-            self._connection.runtime.post(self._continue)
+            self._connection.runtime.post_to(self._connection, self._continue)
 
     def _continue(self) -> None:
         self._continuing = False

@@ -9,14 +9,10 @@ peer has gone: it does nothing, and ``on_disconnect`` tells. It raises ``AppErro
 application gave must not reach the wire; nothing has been sent then.
 """
 
-from typing import TYPE_CHECKING, Any, Iterable, Optional, Protocol, Sequence, Tuple
+from typing import Any, Iterable, Optional, Protocol, Sequence, Tuple
 
 from .._typing import Address, Message
 from .head import RequestHead
-
-if TYPE_CHECKING:
-    import asyncio
-
 
 Fields = Iterable[Tuple[bytes, bytes]]
 """Response fields as an interface passes them down: names in any case, not yet validated."""
@@ -28,7 +24,6 @@ class Peer(Protocol):
     scheme: str
     client: Optional[Address]
     server: Optional[Address]
-    loop: "Optional[asyncio.AbstractEventLoop]"
     tls: Optional[Any]
 
 

@@ -10,20 +10,20 @@ import time
 
 import pytest
 
-from granian.plan import TlsPlan
+from granian.plan import StaticPlan, TlsPlan
 from tests.e2e.test_wsgi import app as wsgi_app
 from tests.support.certs import path as cert
 from tests.support.lines import get
-from tests.support.modes import serving
+from tests.support.modes import ASYNC, serving
 from tests.support.pressure import press
 from tests.support.servers import EngineServer, wait_until
 from tests.support.wire import Wire
 
 httpx = pytest.importorskip("httpx")
 
-IDLE = {"http1": {"header_read_timeout": 300.0}}
 TLS = TlsPlan(certificate=cert("server"), keyfile=cert("server-key"))
 THREADS = [1, 2, 4]
+RUNTIMES = {name: mode for name, mode in ASYNC.items() if mode.get("runtime_mode") != "st"}
 SEEN = []
 
 
@@ -83,13 +83,10 @@ async def echo_messages(receive, send):
         await send(message)
 
 
-@pytest.fixture(params=THREADS, ids=lambda count: f"{count} threads")
+@pytest.fixture(params=RUNTIMES.values(), ids=RUNTIMES)
 def server(request):
     SEEN.clear()
-    plan = {"runtime_threads": request.param, "runtime_mode": "mt", **IDLE}
-    with EngineServer(asgi_app, "asgi", **plan) as running, Wire(running.address) as wire:
-        # It stays on the first runtime, so that the next ones come to those that post.
-        assert wire.exchange(get("/thread")).status == 200
+    with serving(asgi_app, "asgi", request.param) as running:
         yield running
 
 
@@ -144,24 +141,62 @@ def test_a_blocked_runtime_stops_neither_accepting_nor_the_others(count):
     assert len(names) == count - 1
 
 
-def test_a_blocked_loop_stops_no_io_of_the_other_threads():
-    """Heads are read, parsed and refused all the while."""
+@pytest.fixture
+def blocked(tmp_path):
+    """A worker of two threads whose loop an application blocks; also who was known before."""
+    (tmp_path / "file").write_bytes(b"static")
     gate = threading.Event()
 
     async def target(scope, protocol):
         if scope.path == "/block":
-            assert gate.wait(10)
+            assert gate.wait(20)
+        elif scope.path == "/await":
+            await asyncio.sleep(0)
         protocol.response_str(200, [], threading.current_thread().name)
 
-    mode = {"runtime_threads": 2, "runtime_mode": "mt"}
-    with serving(target, "rsgi", mode) as running, contextlib.ExitStack() as wires:
-        blocking, other, broken = (wires.enter_context(Wire(running.address)) for _ in range(3))
+    plan = {
+        "runtime_threads": 2,
+        "runtime_mode": "mt",
+        "static": StaticPlan(mounts=(("/static", str(tmp_path)),)),
+        "health_path": "/health",
+        "http1": {"header_read_timeout": 1.0},
+    }
+    with contextlib.ExitStack() as stack:
+        running = stack.enter_context(EngineServer(target, "rsgi", **plan))
+        stack.callback(gate.set)
+        known = stack.enter_context(Wire(running.address))
+        assert known.exchange(get("/")).status == 200
+        blocking = stack.enter_context(Wire(running.address))
         blocking.send(get("/block"))
-        refused = broken.exchange(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
-        assert refused.status == 400
-        other.send(get("/"))
+        poller = running.engine.runtimes[0].poller
+        wait_until(lambda: 0.0 < poller.busy_since < time.monotonic() - 0.1, what="a blocked loop")
+        yield running, known, gate
         gate.set()
-        assert other.exchange().body == blocking.exchange().body == b"granian-runtime-1"
+        assert blocking.exchange().body == b"granian-runtime-1"
+
+
+@pytest.mark.parametrize("whose", ["known", "new"])
+def test_while_the_loop_is_blocked_others_stand_in(blocked, whose):
+    """Files, health and refusals need no application."""
+    running, known, gate = blocked
+    with Wire(running.address) as new:
+        wire = known if whose == "known" else new
+        assert wire.exchange(get("/static/file")).body == b"static"
+        assert wire.exchange(get("/health")).body == b"serving\n"
+        wire.send(get("/await"))
+        with Wire(running.address) as broken:
+            broken.send(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+            assert broken.exchange().status == 400
+        gate.set()
+        assert wire.exchange().body == b"granian-runtime-1"
+        assert wire.exchange(get("/")).body == b"granian-runtime-1"
+
+
+def test_while_the_loop_is_blocked_time_goes_on(blocked):
+    """Who sends half a head is refused in time."""
+    running, _, _ = blocked
+    with Wire(running.address) as slow:
+        assert slow.exchange(b"GET / HT").status == 408
 
 
 def test_websockets(server):

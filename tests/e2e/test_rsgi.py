@@ -11,7 +11,7 @@ import pytest
 from tests.apps.frameworks import emmett_app
 from tests.support.clients import http_client
 from tests.support.lines import get, post
-from tests.support.modes import ASYNC, loops, posts, serving
+from tests.support.modes import ASYNC, loops, serving
 from tests.support.servers import EngineServer, wait_until
 from tests.support.wire import Wire
 
@@ -111,8 +111,6 @@ class App:
 def server(request):
     with serving(App(), "rsgi", request.param) as running:
         yield running
-        if posts(request.param):
-            assert running.engine.runtimes[1].counters.requests_handled > 5
 
 
 def test_scope(server, client):
@@ -208,7 +206,7 @@ def test_pipelined_requests_are_answered_in_order(server):
 @pytest.mark.parametrize("mode", ASYNC.values(), ids=ASYNC)
 def test_hooks_run_once_for_each_loop(mode):
     SEEN.clear()
-    with EngineServer(App(), "rsgi", **mode) as running:
+    with serving(App(), "rsgi", mode) as running:
         assert ["init"] * loops(mode) == SEEN
         with Wire(running.address) as wire:
             assert wire.exchange(get("/info")).status == 200

@@ -19,6 +19,9 @@ class Runtime:
 
     draining = False
 
+    def reach(self, application):
+        return application
+
     def __init__(self, loop, **plan):
         self.plan = WorkerPlan(**plan)
         self.loop = loop

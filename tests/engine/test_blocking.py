@@ -201,7 +201,7 @@ def test_the_facts_of_the_peer():
 
     def application(responder, head, complete):
         seen.append((responder.scheme, responder.client, responder.server, responder.tls))
-        seen.append((responder.loop, responder.closed, responder.context["peer"].scheme))
+        seen.append((responder.closed, responder.context["peer"].scheme))
         responder.inform(103, [])
         responder.abort()
 
@@ -210,7 +210,7 @@ def test_the_facts_of_the_peer():
     blocking.run()
     assert seen == [
         ("http", ("127.0.0.1", 50_000), ("127.0.0.1", 8_000), None),
-        (None, False, "http"),
+        (False, "http"),
     ]
 
 

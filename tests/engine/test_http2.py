@@ -127,7 +127,6 @@ def test_a_stream_knows_its_peer(runtime):
     assert stream.scheme == "http"
     assert stream.client == ("127.0.0.1", 50_000)
     assert stream.server == ("127.0.0.1", 8_000)
-    assert stream.loop is None
     assert stream.tls is None
     assert stream.context == {"peer": connection}
     assert not stream.closed

@@ -1,11 +1,12 @@
-"""Posted exchanges between two runtimes that stand between the test's steps."""
+"""Posted exchanges between an application's thread and the owner of a connection, step by step."""
 
 import os
+import threading
 
 import pytest
 
 from granian.engine.connection import HIGH_WATER
-from granian.engine.posted import PostedApplication
+from granian.engine.posted import HostedApplication
 from granian.errors import AppError
 from tests.support.engine import ScriptedApplication, ScriptedRuntime
 from tests.support.responder import FakeResponder, make_head
@@ -13,13 +14,40 @@ from tests.support.responder import FakeResponder, make_head
 FIELDS = [(b"a", b"b")]
 
 
+class Host(ScriptedRuntime):
+    """A runtime that keeps what is posted to its thread, and what is left to an owner."""
+
+    def __init__(self, application):
+        super().__init__()
+        self.application = application
+        self.visits = []
+
+    def visit(self, connection, action):
+        self.visits.append((connection, action))
+
+    def release(self):
+        """Let go of every connection."""
+        while self.visits:
+            connection, action = self.visits.pop(0)
+            action(connection)
+
+    def make_application(self):
+        """Make what its connections begin exchanges with, on a thread that is not the test's."""
+        made = []
+        thread = threading.Thread(
+            target=lambda: made.append(HostedApplication(self.application, self, set()))
+        )
+        thread.start()
+        thread.join()
+        return made[0]
+
+
 class Pair:
-    """An exchange whose connection is on one runtime and whose application is on the other."""
+    """An exchange that another thread than the application's has begun."""
 
     def __init__(self, script=None):
-        self.io, self.host = ScriptedRuntime(), ScriptedRuntime()
-        self.host.application = ScriptedApplication(script)
-        self.application = PostedApplication(self.io, self.host)
+        self.host = Host(ScriptedApplication(script))
+        self.application = self.host.make_application()
         self.below = FakeResponder(self.application)
         self.application.begin(self.below, make_head(), b"body", False)
 
@@ -48,7 +76,7 @@ def test_the_application_begins_on_its_own_thread():
     assert not responder.closed
 
 
-def test_verbs_are_done_on_the_connections_thread_in_order():
+def test_verbs_are_done_by_the_owner_in_order():
     pair = Pair()
     pair.host.turn()
     exchange = pair.exchange
@@ -58,7 +86,7 @@ def test_verbs_are_done_on_the_connections_thread_in_order():
     assert not exchange.write(b"two")
     exchange.finish([], b"three")
     assert pair.below.events == []
-    pair.io.turn()
+    pair.host.release()
     assert pair.below.events == [
         ("want_body", 4),
         ("inform", 103, FIELDS),
@@ -73,7 +101,7 @@ def test_a_whole_response_and_an_abort():
     pair.host.turn()
     pair.exchange.respond(200, iter(FIELDS), b"body")
     pair.exchange.abort()
-    pair.io.turn()
+    pair.host.release()
     assert pair.below.events == [("respond", 200, FIELDS, b"body"), ("abort",)]
 
 
@@ -85,7 +113,7 @@ def test_what_must_not_be_sent_is_refused_where_it_is_asked():
             pair.exchange.respond(status, fields, b"")
         with pytest.raises(AppError):
             pair.exchange.start(status, fields)
-    pair.io.turn()
+    pair.host.release()
     assert pair.below.events == []
 
 
@@ -94,7 +122,7 @@ def test_what_is_found_wrong_later_is_logged(caplog):
     pair.host.turn()
     pair.below.refuse = "too short"
     pair.exchange.respond(200, [], b"")
-    pair.io.turn()
+    pair.host.release()
     assert "too short" in caplog.text
 
 
@@ -123,9 +151,9 @@ def test_a_writer_waits_for_a_slow_peer():
     pair.host.turn()
     pair.below.blocked = True
     assert not pair.exchange.start(200, [], b"one")
-    pair.io.turn()
+    pair.host.release()
     assert pair.exchange.write(b"two")
-    pair.io.turn()
+    pair.host.release()
     pair.host.turn()
     assert pair.above.events == []
     pair.below.handler.on_writable()
@@ -137,7 +165,7 @@ def test_a_writer_waits_for_a_busy_thread():
     pair = Pair()
     pair.host.turn()
     assert pair.exchange.start(200, [], bytes(HIGH_WATER + 1))
-    pair.io.turn()
+    pair.host.release()
     pair.host.turn()
     assert pair.above.events == [("writable",)]
     assert not pair.exchange.write(b"more")
@@ -149,7 +177,7 @@ def test_what_comes_after_the_exchange_does_not_reach_the_next():
     pair.below.handler = "the next exchange's"
     pair.exchange.respond(200, [], b"late")
     assert pair.exchange.start(200, [], bytes(HIGH_WATER + 1))
-    pair.io.turn()
+    pair.host.release()
     pair.host.turn()
     assert pair.below.events == []
     assert pair.above.events == [("writable",)]
@@ -167,7 +195,7 @@ def test_files(tmp_path, late):
     pair.exchange.respond_file(200, FIELDS, descriptor, 2, 3)
     if late:
         pair.below.handler = None
-    pair.io.turn()
+    pair.host.release()
     assert pair.below.events == ([] if late else [("respond_file", 200, FIELDS, b"234")])
     with pytest.raises(OSError, match="descriptor"):
         os.fstat(descriptor)
@@ -179,6 +207,25 @@ def test_the_end_of_a_connection_is_posted():
     assert pair.host.application.disconnected == []
     pair.host.turn()
     assert pair.host.application.disconnected == [pair.below.context]
+
+
+def test_what_the_applications_thread_begins_is_its_own():
+    host = Host(SocketApplication())
+    begun = set()
+    application = HostedApplication(host.application, host, begun)
+    below = FakeResponder(application)
+    application.begin(below, make_head(), b"body", True)
+    (handler,) = host.application.begun
+    assert handler.responder is below
+    assert below.handler is handler
+    assert begun == {below.sock}
+    channel = Channel(application)
+    application.begin_websocket(channel, make_head(), [])
+    assert host.application.channel is channel
+    assert begun == {below.sock, channel.sock}
+    application.disconnect(below.context)
+    assert host.application.disconnected == [below.context]
+    assert host.posted == []
 
 
 # WebSockets
@@ -218,9 +265,9 @@ class SocketApplication(ScriptedApplication):
 
 
 def test_a_websocket_both_ways():
-    io, host = ScriptedRuntime(), ScriptedRuntime()
-    application = host.application = SocketApplication()
-    posted = PostedApplication(io, host)
+    application = SocketApplication()
+    host = Host(application)
+    posted = host.make_application()
     below = Channel(posted)
     posted.begin_websocket(below, make_head(), ["chat"])
     host.turn()
@@ -234,7 +281,7 @@ def test_a_websocket_both_ways():
     with pytest.raises(AppError):
         above.accept(None, [(b"a\nb", b"c")])
     above.close_with(1000, "bye")
-    io.turn()
+    host.release()
     assert below.events == [
         ("accept", "chat", FIELDS),
         ("send", "text"),

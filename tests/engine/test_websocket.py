@@ -60,7 +60,6 @@ class Upgraded(Served):
         super().__init__(
             plan=WorkerPlan(interface="asgi", websocket=plan or WebsocketPlan()), **options
         )
-        self.runtime.loop = self.connection.loop = object()
         self.application.begin_websocket = self.begin_websocket
         self.http = self.connection
         self.script = script

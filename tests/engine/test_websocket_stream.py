@@ -74,7 +74,7 @@ class Tunnel:
             plan=WorkerPlan(interface="asgi", websocket=plan or WebsocketPlan()),
             state=SERVING,
             application=self,
-            post=self.posted.append,
+            post_to=lambda connection, call: self.posted.append(call),
             log_refusal=lambda connection, error: self.refused.append(error.status),
         )
         self.connection = SimpleNamespace(
@@ -82,7 +82,6 @@ class Tunnel:
             server=("s", 2),
             scheme="https",
             tls={},
-            loop=None,
             expect=lambda seconds: seconds,  # it is zero o'clock
             context="context",
             runtime=self.runtime,

@@ -81,7 +81,7 @@ class ScriptedRuntime:
     ) -> None:
         self.plan = plan or WorkerPlan()
         self.poller = ScriptedPoller()
-        self.loop = None
+        self.call_soon = None
         self.lane = HeadLane(self.plan.http1.buffer_size)
         self.writer = HeadWriter(b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n")
         self.lexicon = Lexicon()

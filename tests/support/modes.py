@@ -1,14 +1,13 @@
 """The threading modes, so that one battery meets an interface in each of them."""
 
 import contextlib
+from threading import get_ident
 
 import pytest
 
-from granian.engine import threads
+from granian.engine import hosted, threads
 
-from .lines import get
 from .servers import EngineServer
-from .wire import Wire
 
 ASYNC = {
     "one thread": {},
@@ -16,6 +15,8 @@ ASYNC = {
     "four runtimes": {"runtime_threads": 4, "runtime_mode": "st"},
     "one runtime of two": {"runtime_threads": 2, "runtime_mode": "mt"},
     "one runtime of four": {"runtime_threads": 4, "runtime_mode": "mt"},
+    "one runtime of two that posts": {"runtime_threads": 2, "runtime_mode": "mt", "posts": True},
+    "one runtime of four that posts": {"runtime_threads": 4, "runtime_mode": "mt", "posts": True},
 }
 """Of ASGI and RSGI; with one thread there is no difference between the modes."""
 
@@ -31,30 +32,33 @@ BLOCKING = {
 """Of WSGI; two crews is what a build without a GIL has on two processors."""
 
 
-def posts(mode):
-    """Whether connections of this mode may live on other threads than the application's loop."""
-    return mode.get("runtime_mode") == "mt" and mode["runtime_threads"] > 1
+class PostingPoller(hosted.HostedPoller):
+    """One whose host never comes, as if it were in one long call: others always stand in."""
+
+    def attend(self):
+        self.host = get_ident()
+
+    def lead(self):
+        raise AssertionError("the host is not to serve anything")
+
+    def nudge(self):
+        self._nudges.post(lambda: None)
 
 
 def loops(mode):
     """How many application loops a worker of this mode of ASYNC has."""
-    return 1 if posts(mode) else mode.get("runtime_threads", 1)
+    return 1 if mode.get("runtime_mode") == "mt" else mode.get("runtime_threads", 1)
 
 
 @contextlib.contextmanager
 def serving(app, interface, mode, **plan):
-    """Run an application in a mode of ASYNC or BLOCKING; one that posts is made to post."""
+    """Run an application in a mode of ASYNC or BLOCKING."""
     settings = {**plan, **mode}
     with contextlib.ExitStack() as stack:
         crews = settings.pop("crews", 1)
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(threads, "gil_enabled", lambda: crews == 1)
         settings["processors"] = crews
-        if posts(mode):
-            settings["http1"] = {"header_read_timeout": 300.0, **settings.get("http1", {})}
-        running = stack.enter_context(EngineServer(app, interface, **settings))
-        if posts(mode):
-            # It stays with the thread of the loop, so that the next ones come to those that post.
-            wire = stack.enter_context(Wire(running.address))
-            wire.exchange(get("/"))
-        yield running
+        if settings.pop("posts", False):
+            patch.setattr(hosted, "HostedPoller", PostingPoller)
+        yield stack.enter_context(EngineServer(app, interface, **settings))

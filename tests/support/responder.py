@@ -41,8 +41,8 @@ class FakeResponder:
         self.scheme = "http"
         self.client = ("127.0.0.1", 50000)
         self.server = ("127.0.0.1", 8000)
-        self.loop = None
         self.tls = None
+        self.sock = object()
         self.handler = None
         self.closed = False
         self.events = []

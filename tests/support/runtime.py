@@ -101,7 +101,7 @@ class FakeRuntime:
         self.plan = plan or WorkerPlan(interface="asgi")
         self.application = application
         self.poller = FakePoller()
-        self.loop = None
+        self.call_soon = None
         self.state = SERVING
         self.linger_time = 5.0
         self.lane = HeadLane(self.plan.http1.buffer_size)
