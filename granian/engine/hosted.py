@@ -54,7 +54,7 @@ class HostedPoller(SharedPoller):
         front: The loop's selector. It watches what is foreign, and this poller as one descriptor.
         begun: Sockets of the connections on which the host has begun exchanges; host only.
         held: Descriptor to such a connection while it is not served.
-        led: Turns of the host so far, for others to see that it is back.
+        led: Grows with everything that the host does here, for others to see that it is back.
     """
 
     def __init__(
@@ -88,12 +88,18 @@ class HostedPoller(SharedPoller):
 
     # any thread
 
+    @property
+    def due(self) -> float:
+        """When something is due, in the poller's clock; ``NEVER`` if nothing is."""
+        try:
+            return self.deadlines.heap[0][0]
+        except IndexError:  # asked first, another thread might empty it
+            return NEVER
+
     def patience(self) -> Optional[float]:
         """Return the seconds until something is due, 0.0 if something is, None if nothing."""
-        try:
-            return max(0.0, self.deadlines.heap[0][0] - self._clock())
-        except IndexError:  # asked first, another thread might empty it
-            return None
+        due = self.due
+        return None if due == NEVER else max(0.0, due - self._clock())
 
     # the host
 
@@ -109,6 +115,7 @@ class HostedPoller(SharedPoller):
         since = self.now
         self.gathering = len(events) > 1 and since >= self._prompt_until
         for fd, event in events:
+            self.led += 1
             self.serve(fd, event)
             if self._waiting:
                 after = self._clock()
@@ -205,11 +212,13 @@ class HostedPoller(SharedPoller):
                 return self.held.pop(fd)
             except KeyError:
                 pass
-        elif fd in self.held:
-            self._mute(fd)
-            self._post(partial(self._unmute, fd))
-            return None
         return super()._serve_other(fd)
+
+    def _mute(self, fd: int) -> None:
+        super()._mute(fd)
+        # In this order: if the host holds it after the next line, it sees that it is muted.
+        if fd in self.held and get_ident() != self.host:
+            self._post(partial(self._unmute, fd))
 
     def _watched(self, fd: int) -> Any:
         if get_ident() == self.host:
@@ -243,8 +252,7 @@ class Lead:
 
     def expect(self) -> None:
         """Look at the poller again when something is due there."""
-        patience = self._poller.patience()
-        self.deadline = due = NEVER if patience is None else self._poller.now + patience
+        self.deadline = due = self._poller.due
         if due < self.check:
             self._poller.front.deadlines.push(self)  # type: ignore[arg-type]  # all they need
 
@@ -321,9 +329,9 @@ class StandIns:
         poller = self._poller
         suspected = False
         while not self._stopping.is_set():
-            before = poller.now
+            before = poller.now, poller.led
             time.sleep(TICK)
-            if poller.now != before:
+            if (poller.now, poller.led) != before:
                 suspected = False  # as is usual while there is traffic
             elif selector.select(0) or poller.patience() == 0.0:
                 if suspected:

@@ -53,7 +53,7 @@ _HALT_PATIENCE = 2.0
 """Seconds that connections get to close when the task that serves is cancelled."""
 
 
-class HostedRuntime(Runtime):
+class GuestRuntime(Runtime):
     """A runtime on a loop that somebody else runs."""
 
     def __init__(self, engine: Engine, index: int) -> None:
@@ -102,16 +102,16 @@ class HostedRuntime(Runtime):
         self._wakeup.close()
 
 
-class HostedEngine(Engine):
+class GuestEngine(Engine):
     """An engine whose one runtime lives on the running loop."""
 
     def _create_runtimes(self, count: int) -> List[Runtime]:
-        return [HostedRuntime(self, index) for index in range(count)]
+        return [GuestRuntime(self, index) for index in range(count)]
 
     async def serve(self) -> None:
         """Run the application's startup, accept, and return when drained or halted."""
         (runtime,) = self.runtimes
-        assert isinstance(runtime, HostedRuntime)
+        assert isinstance(runtime, GuestRuntime)
         try:
             await runtime.host(self.accept)
         except asyncio.CancelledError:
@@ -147,7 +147,7 @@ class Server(BaseServer):
         keywords["runtime_threads"] = 1
         super().__init__("embedded", interface=interface, **keywords)
         self.target = target
-        self._engine: Optional[HostedEngine] = None
+        self._engine: Optional[GuestEngine] = None
         self._stopped = False
         self._reloading = False
 
@@ -191,7 +191,7 @@ class Server(BaseServer):
 
     async def _serve_once(self) -> None:
         target = self.target() if self.factory else self.target
-        self._engine = HostedEngine(self.worker_plan, target, self._sockets)
+        self._engine = GuestEngine(self.worker_plan, target, self._sockets)
         try:
             await self._engine.serve()
         finally:
