@@ -67,6 +67,7 @@ class GuestRuntime(Runtime):
             FatalError: The application's startup failed.
         """
         loop = self.loop = asyncio.get_running_loop()
+        self.call_soon = loop.call_soon
         self.tasks = EagerTasks(loop)
         lifecycle = create_lifecycle(self.engine.target, self)
         lifespan = lifecycle.lifespan
