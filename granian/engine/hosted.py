@@ -406,8 +406,8 @@ class HostedRuntime(Runtime):
 
     def _begin_serving(self) -> None:
         self.call_soon = None
-        super()._begin_serving()
         self._stand_ins.start()
+        super()._begin_serving()
 
     def _on_second(self) -> None:
         super()._on_second()

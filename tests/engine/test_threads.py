@@ -241,6 +241,7 @@ def test_no_thread_can_be_had(shift, monkeypatch):
         raise RuntimeError("can't start new thread")
 
     one = shift(slowness=1.0)
+    wait_until(lambda: one.crew._sentinel and one.crew._sentinel.is_alive(), what="the sentinel")
     monkeypatch.setattr(threads.threading.Thread, "start", refuse)
     one.ready(1, 2)
     one.wait_served(2)
