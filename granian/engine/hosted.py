@@ -4,8 +4,8 @@ The ``runtime`` mode of async interfaces: one poller, which every thread may wai
 application loop. The loop's thread is the *host*. While it comes back to its poller quickly it
 serves every connection itself, on the loop's own stack, and no request changes threads. When
 something has been ready for longer than a tick and nobody came, because the application is in a
-long call, another thread *stands in*: it accepts, reads, parses, refuses and serves files, and
-posts to the loop what is the application's (``posted``). The host's return ends that.
+long call, another thread *stands in*: it reads, parses, refuses and serves files, for newcomers
+too, and posts to the loop what is the application's (``posted``). The host's return ends that.
 
 What the host has begun stays its own: a connection with such an exchange is *held* until it is
 idle, because what the application asks of it, at any time, is done at once and needs no owner. A
@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set
 
 from .connection import Connection
 from .deadlines import NEVER
-from .poller import MOST, Newcomer, Pollable, Poller, create_poller
+from .poller import MOST, READ, WAIT, Newcomer, Pollable, Poller, create_poller
 from .posted import HostedApplication
 from .runtime import Runtime
-from .shared import SharedPoller, mask_of
+from .shared import SharedPoller, Visit, mask_of
 from .wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -35,9 +35,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("_granian")
 
 TICK = 0.002
-"""Seconds after which somebody stands in for the host."""
+"""Seconds after which somebody stands in for the host; up to twice as many after a busy time."""
 
-_WAIT = 0.001  # seconds of a turn after which what was gathered is sent
 _JOIN = 1.0  # seconds that the further threads have to end after the loop
 
 
@@ -74,7 +73,7 @@ class HostedPoller(SharedPoller):
         self._post = post
         self._waiting: Dict[Any, None] = {}  # for the end of the host's turn; ordered
         self._nudges = Wakeup()
-        self.adopt(self._nudges)
+        super().adopt(self._nudges)
         self._lead = Lead(self)
 
     @property
@@ -101,7 +100,18 @@ class HostedPoller(SharedPoller):
         due = self.due
         return None if due == NEVER else max(0.0, due - self._clock())
 
+    def visit(self, connection: Any, action: Visit) -> None:
+        """See ``SharedPoller``; what may be held is the host's to visit."""
+        if get_ident() == self.host:
+            super().visit(connection, action)
+        else:
+            self._post(partial(super().visit, connection, action))
+
     # the host
+
+    def adopt(self, connection: Pollable, events: int = READ) -> None:
+        """Serve the runtime's wake-up, which is the host's: ``front`` does."""
+        self.front.adopt(connection, events)
 
     def attend(self) -> None:
         """Have the loop of this thread wait on this poller too."""
@@ -119,7 +129,7 @@ class HostedPoller(SharedPoller):
             self.serve(fd, event)
             if self._waiting:
                 after = self._clock()
-                if after - since > _WAIT:
+                if after - since > WAIT:
                     self._send_late(since, after)
                     since = after
         if self._waiting:
@@ -144,7 +154,8 @@ class HostedPoller(SharedPoller):
     def settle(self) -> None:
         """Let go of what has become idle since it was served."""
         for fd, connection in list(self.held.items()):
-            if connection.idle and self.held.pop(fd, None) is connection:
+            if connection.idle and self.held.get(fd) is connection:
+                del self.held[fd]
                 self.release(connection, fd)
 
     # whoever owns a connection; of what is held, the host
@@ -291,12 +302,16 @@ class StandIns:
     # the host
 
     def start(self) -> None:
-        """Start the threads."""
+        """Start the threads, or as many of them as the system gives."""
         for number in range(2, self._count + 2):
             name = f"granian-io-{number}"
             thread = threading.Thread(target=self._run, name=name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                _log.warning("Only %d runtime threads can be had: %s", number - 1, error)
+                return
             self._threads.append(thread)
-            thread.start()
 
     def stop(self) -> None:
         """Have every thread end when it has served what it serves."""
@@ -338,8 +353,8 @@ class StandIns:
                     return
                 suspected = True  # it may have come a moment ago
             else:
-                suspected = False
                 selector.select(poller.patience())
+                suspected = True  # there is something for it from now on
 
     def _stand_in(self, selector: selectors.BaseSelector) -> None:
         """Serve in the host's place until it is back."""
@@ -359,15 +374,11 @@ class HostedRuntime(Runtime):
 
     def __init__(self, engine: "Engine", index: int, threads: int) -> None:
         super().__init__(engine, index)
-        self.poller.front.adopt(self._wakeup)
         self._selector = self.poller.front
         self._stand_ins = StandIns(self.poller, threads - 1)
 
     def _create_poller(self) -> Poller:
         return HostedPoller(self._welcome, self._on_second, self.post)
-
-    def _adopt_wakeup(self) -> None:
-        """Leave it to ``__init__``: what is posted to this runtime is the host's."""
 
     # any thread
 
@@ -380,7 +391,7 @@ class HostedRuntime(Runtime):
             self.post(action)
 
     def visit(self, connection: Any, action: Callable[[Any], None]) -> None:
-        """Run ``action(connection)`` now, or when the thread that serves it is done."""
+        """Run ``action(connection)`` on the host, or when the thread that serves it is done."""
         self.poller.visit(connection, action)
 
     def on_closed(self, connection: Connection) -> None:

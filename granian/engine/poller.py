@@ -8,7 +8,7 @@ so that a request meets no loop handle, no callback queue and no context switch.
 When several connections are ready in one turn, their answers are *gathered* and leave together at
 its end: the peer is woken once instead of once for each, and the interpreter's code and the
 kernel's displace each other from the caches once instead of twice per exchange (benchmarks:
-every row with more than one client). An answer waits for others at most ``_WAIT`` and the call
+every row with more than one client). An answer waits for others at most ``WAIT`` and the call
 of the application that exceeds it; for a while after a call of ``_LONG`` nothing waits at all. Of
 the answers that a loop's callbacks give between two turns, the first leaves at once and the others
 with the next turn; for a while after callbacks of ``_SLOW`` none of them waits.
@@ -38,7 +38,9 @@ WRITE = selectors.EVENT_WRITE
 MOST = 32
 """Connections served in one turn: beyond them, gathering gains nothing more."""
 
-_WAIT = 0.001  # seconds of a turn after which what was gathered is sent
+WAIT = 0.001
+"""Seconds of a turn after which what was gathered is sent."""
+
 _LONG = 0.05  # seconds of one call from which an application is not to be waited for
 _SLOW = 0.002  # seconds of a loop's callbacks from which they are not to be waited for
 _CAUTION = 20  # times a long call's duration: so long all answers leave at once
@@ -405,7 +407,7 @@ class EpollPoller(Poller):
             self._welcome(newcomer, newcomer.fd)
             if gathered:
                 after = self._clock()
-                if after - since > _WAIT or len(gathered) >= MOST:
+                if after - since > WAIT or len(gathered) >= MOST:
                     self._send_late(since, after)
                     since = after
         self.send_gathered()
@@ -461,7 +463,7 @@ class EpollPoller(Poller):
                 self._fail(connection)
             if gathered:
                 after = self._clock()
-                if after - since > _WAIT:
+                if after - since > WAIT:
                     self._send_late(since, after)
                     since = after
         if self._ready:
@@ -563,7 +565,7 @@ class SelectorPoller(Poller):
                 self._fail(connection)
             if self._gathered:
                 after = self._clock()
-                if after - since > _WAIT:
+                if after - since > WAIT:
                     self._send_late(since, after)
                     since = after
         self.send_gathered()

@@ -104,7 +104,7 @@ class Runtime:
         self.poller = self._create_poller()
         self._selector = self.poller
         self._wakeup = Wakeup()
-        self._adopt_wakeup()
+        self.poller.adopt(self._wakeup)
         self.thread = threading.Thread(
             target=self._run, name=f"granian-runtime-{index + 1}", daemon=True
         )
@@ -114,9 +114,6 @@ class Runtime:
 
     def _create_poller(self) -> Poller:
         return create_poller(self._welcome, self._on_second)
-
-    def _adopt_wakeup(self) -> None:
-        self.poller.adopt(self._wakeup)
 
     # any thread
 

@@ -11,7 +11,7 @@ from granian.engine.deadlines import NEVER
 from granian.engine.hosted import HostedPoller, StandIns, create_hosted_runtimes
 from granian.engine.poller import READ, WRITE, Newcomer
 from granian.engine.runtime import Runtime
-from tests.engine.test_shared import Guest
+from tests.support.room import Guest, Room
 from tests.support.servers import wait_until
 
 
@@ -34,31 +34,21 @@ class Visitor(Guest):
         super().close()
 
 
-class Room:
+class HostRoom(Room):
     """A hosted poller whose host is the test's thread."""
 
+    kind = Visitor
+
     def __init__(self):
-        self.guests = []
         self.posted = []
-        self.poller = HostedPoller(self.welcome, self.on_second, self.posted.append)
+        super().__init__()
         self.poller.attend()
 
-    def welcome(self, newcomer):
-        guest = Visitor(self, newcomer.sock)
-        self.guests.append(guest)
-        self.poller.replace(guest)
-        guest.on_readable()
-        return guest
-
-    def on_second(self):
-        pass
+    def make_poller(self):
+        return HostedPoller(self.welcome, self.on_second, self.posted.append)
 
     def guest(self, **facts):
-        guest = Visitor(self)
-        self.guests.append(guest)
-        self.poller._watch_new(guest.fd, READ)
-        self.poller.connections[guest.fd] = guest
-        self.poller.release(guest, guest.fd)
+        guest = super().guest()
         for name, value in facts.items():
             setattr(guest, name, value)
         return guest
@@ -98,17 +88,10 @@ class Room:
         """Have another thread serve what is ready."""
         self.elsewhere(lambda: self.poller.select(0))
 
-    def close(self):
-        for guest in self.guests:
-            guest.close()
-            if guest.far is not None:
-                guest.far.close()
-        self.poller.close()
-
 
 @pytest.fixture
 def room():
-    room = Room()
+    room = HostRoom()
     yield room
     room.close()
 
@@ -259,6 +242,15 @@ def test_the_host_visits_what_it_holds(room):
     room.poller.visit(guest, seen.append)
     assert seen == [guest]
     assert room.poller.held[guest.fd] is guest
+
+
+def test_others_leave_visits_to_the_host(room):
+    guest = room.hold()
+    seen = []
+    room.elsewhere(lambda: room.poller.visit(guest, seen.append))
+    assert seen == []
+    room.run_posted()
+    assert seen == [guest]
 
 
 def test_a_visit_may_end_what_made_it_held(room):
@@ -501,6 +493,23 @@ def test_a_failure_in_a_thread_is_logged_and_survived(room, caplog):
         guest.far.send(b"one")
         wait_until(lambda: guest.calls)
     assert "a disk on fire" in caplog.text
+
+
+def test_those_threads_serve_that_can_be_had(room, monkeypatch, caplog):
+    start = threading.Thread.start
+
+    def refuse(thread):
+        if thread.name == "granian-io-3":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    guest = room.guest()
+    with standing_in(room, 3) as stand_ins:
+        assert [thread.name for thread in stand_ins._threads] == ["granian-io-2"]
+        guest.far.send(b"one")
+        wait_until(lambda: guest.calls)
+    assert "Only 2 runtime threads can be had: can't start new thread" in caplog.text
 
 
 def test_without_a_poller_that_can_be_waited_on_there_is_one_thread(monkeypatch):

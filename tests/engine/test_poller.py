@@ -871,7 +871,7 @@ def test_a_failed_send_takes_no_other_answer_away(room, crowd):
 
 def test_what_waited_for_a_millisecond_is_sent(room, crowd):
     for connection in crowd:
-        connection.takes = module._WAIT * 1.5
+        connection.takes = module.WAIT * 1.5
     room.poller.select(0)
     assert sorted(len(connection.before) for connection in crowd) == [0, 1, 2]
 

@@ -386,6 +386,22 @@ def test_drain_ends_when_nothing_is_left():
         assert serving.listener.fileno() >= 0
 
 
+@pytest.mark.parametrize(("grace", "followed"), [(0.0, False), (0.5, True)])
+def test_a_grace_means_that_another_worker_follows(monkeypatch, grace, followed):
+    told = []
+    with Serving() as serving:
+        stop = serving.engine.acceptor.stop
+
+        def note(grace, followed):
+            told.append(followed)
+            stop(grace, followed)
+
+        monkeypatch.setattr(serving.engine.acceptor, "stop", note)
+        serving.engine.drain(grace)
+        monkeypatch.undo()
+    assert told == [followed]
+
+
 def test_drain_closes_idle_connections():
     with Serving() as serving, serving.connect() as client:
         client.exchange(get())
